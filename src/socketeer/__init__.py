@@ -1,0 +1,46 @@
+"""Socket.IO for Python: real-time, bidirectional, event-based communication.
+
+>>> from socketeer import Server
+"""
+
+from socketeer._version import __version__
+from socketeer.errors import (
+    AckTimeout,
+    ConnectionRefused,
+    InvalidPayload,
+    OptionError,
+    PacketError,
+    PeerError,
+    ReservedEventError,
+    SocketDisconnected,
+    SocketeerError,
+    UsageError,
+)
+from socketeer.integrations.hosting import Server
+from socketeer.messaging.handlers import Ack
+from socketeer.options import Backpressure, Compression, Cookie, Cors, Limits
+from socketeer.server.namespace import Namespace
+from socketeer.server.socket import Socket
+
+__all__ = [
+    "Ack",
+    "AckTimeout",
+    "Backpressure",
+    "Compression",
+    "ConnectionRefused",
+    "Cookie",
+    "Cors",
+    "InvalidPayload",
+    "Limits",
+    "Namespace",
+    "OptionError",
+    "PacketError",
+    "PeerError",
+    "ReservedEventError",
+    "Server",
+    "Socket",
+    "SocketDisconnected",
+    "SocketeerError",
+    "UsageError",
+    "__version__",
+]

@@ -1,0 +1,80 @@
+"""HTTP requests and responses as the engine sees them, whatever server carries them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from urllib.parse import parse_qsl
+
+#: Parameters of a query string that are read; more are a sign of abuse and refuse the request.
+MAX_QUERY_FIELDS = 256
+
+
+@dataclass(eq=False)
+class Request:
+    """One HTTP request, or the HTTP side of a WebSocket handshake. Header names are lower case."""
+
+    method: str
+    path: str
+    """The whole path, decoded, as the client asked for it."""
+    query_string: str
+    raw_headers: list[tuple[str, str]]
+    address: str
+    """The client's address, without the port; empty where the server does not tell."""
+    secure: bool
+    """Whether it came over TLS."""
+    body: Callable[[], AsyncIterator[bytes]] | None = None
+    """The body in pieces, as they arrive; None for a WebSocket handshake."""
+    disconnected: Callable[[], Awaitable[None]] | None = None
+    """Waits until the client has gone."""
+    scope: object = None
+    """The ASGI scope, for those who need more of it."""
+
+    @cached_property
+    def headers(self) -> dict[str, str]:
+        """The headers by lower-case name; several of one name are joined by a comma, the Cookie's by ``; ``."""
+        headers: dict[str, str] = {}
+        for name, value in self.raw_headers:
+            if name in headers:
+                value = headers[name] + ("; " if name == "cookie" else ", ") + value
+            headers[name] = value
+        return headers
+
+    @cached_property
+    def _pairs(self) -> list[tuple[str, str]]:
+        return parse_qsl(self.query_string, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
+
+    @cached_property
+    def query(self) -> dict[str, str]:
+        """The parameters of the query string; of a repeated one, the first.
+
+        Raises:
+            ValueError: there are more than ``MAX_QUERY_FIELDS``.
+        """
+        query: dict[str, str] = {}
+        for name, value in self._pairs:
+            query.setdefault(name, value)
+        return query
+
+    @cached_property
+    def repeated(self) -> frozenset[str]:
+        """The names of parameters that are given more than once."""
+        names = [name for name, _ in self._pairs]
+        return frozenset(name for name in names if names.count(name) > 1) if len(names) > 1 else frozenset()
+
+    @property
+    def url(self) -> str:
+        """Path and query string, as in ``socket.handshake.url``."""
+        return f"{self.path}?{self.query_string}" if self.query_string else self.path
+
+
+@dataclass(slots=True, eq=False)
+class Response:
+    """An answer: header names in lower case, no ``content-length`` (it is made from the body)."""
+
+    status: int
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    streamed: bool = False
+    """True sends no ``content-length``: the body goes out in chunks, as the official server's compressed ones."""

@@ -1,0 +1,111 @@
+"""Is this request acceptable? The checks of the official server, in its order, with its codes.
+
+Nothing here does I/O: the same request and the same sessions give the same answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from socketeer.engine.http.message import Request, Response
+from socketeer.engine.session import Session
+from socketeer.options import EngineOptions
+from socketeer.protocol.engineio import ERROR_MESSAGES
+
+UNKNOWN_TRANSPORT = 0
+UNKNOWN_SID = 1
+BAD_HANDSHAKE_METHOD = 2
+BAD_REQUEST = 3
+FORBIDDEN = 4
+UNSUPPORTED_PROTOCOL_VERSION = 5
+
+
+@dataclass(eq=False)
+class RequestRefused(Exception):
+    """A request that is not acceptable; given to ``io.engine.on("connection_error")``.
+
+    Attributes:
+        code: 0 to 5, as of the official server.
+        context: what was wrong, for the log and for listeners.
+        request: the request.
+    """
+
+    code: int
+    context: dict[str, Any] = field(default_factory=dict)
+    request: Request | None = None
+    status: int = 400
+
+    @property
+    def message(self) -> str:
+        """The text that goes to the client."""
+        return self.context.get("message") or ERROR_MESSAGES[self.code]
+
+    def response(self) -> Response:
+        """The answer to an HTTP request: a JSON object with ``code`` and ``message``."""
+        body = msgspec.json.encode({"code": self.code, "message": self.message})
+        return Response(self.status, {"content-type": "application/json"}, body)
+
+
+def check(
+    request: Request, sessions: Mapping[str, Session], options: EngineOptions, websocket: bool
+) -> Session | None:
+    """The session that the request belongs to, or None for a handshake.
+
+    Raises:
+        RequestRefused: with the code that the official server gives.
+    """
+    transport = _parameter(request, "transport")
+    if transport not in options.transports:
+        raise RequestRefused(UNKNOWN_TRANSPORT, {"transport": transport}, request)
+    _check_origin_characters(request)
+    if "j" in request.query:
+        raise RequestRefused(BAD_REQUEST, {"name": "JSONP_UNSUPPORTED"}, request)
+    if "sid" in request.query:
+        return _check_session(request, sessions, transport, websocket)
+    if request.method != "GET":
+        raise RequestRefused(BAD_HANDSHAKE_METHOD, {"method": request.method}, request)
+    if (transport == "websocket") is not websocket:
+        raise RequestRefused(BAD_REQUEST, {"name": "TRANSPORT_HANDSHAKE_ERROR"}, request)
+    return None
+
+
+def check_version(request: Request) -> None:
+    """The protocol version, which the official server looks at last.
+
+    Raises:
+        RequestRefused: it is not 4.
+    """
+    protocol = _parameter(request, "EIO")
+    if protocol != "4":
+        raise RequestRefused(UNSUPPORTED_PROTOCOL_VERSION, {"protocol": protocol}, request)
+
+
+def _parameter(request: Request, name: str) -> str | None:
+    """A parameter of the query, or None where it is missing or given twice."""
+    return None if name in request.repeated else request.query.get(name)
+
+
+def _check_session(
+    request: Request, sessions: Mapping[str, Session], transport: str | None, websocket: bool
+) -> Session:
+    sid = _parameter(request, "sid")
+    session = sessions.get(sid) if sid is not None else None
+    if session is None:
+        raise RequestRefused(UNKNOWN_SID, {"sid": sid}, request)
+    if not websocket and session.transport.name != transport:
+        raise RequestRefused(BAD_REQUEST, {"name": "TRANSPORT_MISMATCH"}, request)
+    if websocket and transport != "websocket":
+        raise RequestRefused(BAD_REQUEST, {"name": "TRANSPORT_MISMATCH"}, request)
+    if _parameter(request, "EIO") != "4":
+        raise RequestRefused(BAD_REQUEST, {"name": "PROTOCOL_MISMATCH"}, request)
+    return session
+
+
+def _check_origin_characters(request: Request) -> None:
+    origin = request.headers.get("origin")
+    if origin is not None and not (origin.isascii() and origin.isprintable()):
+        raise RequestRefused(BAD_REQUEST, {"name": "INVALID_ORIGIN"}, request)

@@ -1,0 +1,239 @@
+"""The Engine.IO server: session ids to sessions, handshakes, and which request goes where."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections import Counter
+from collections.abc import Callable
+
+from socketeer.engine.carriers.base import Carrier
+from socketeer.engine.emitter import Emitter
+from socketeer.engine.http.cookies import session_cookie
+from socketeer.engine.http.cors import CorsPolicy
+from socketeer.engine.http.message import Request, Response
+from socketeer.engine.request import BAD_REQUEST, FORBIDDEN, RequestRefused, check, check_version
+from socketeer.engine.session import Session, SessionHandler
+from socketeer.engine.timers import TimerWheel, loop_wheel
+from socketeer.engine.transports.polling import PollingTransport
+from socketeer.engine.transports.websocket import Probe, WebSocketTransport
+from socketeer.options import EngineOptions
+from socketeer.protocol.engineio import ERROR_MESSAGES, open_packet
+from socketeer.protocol.ids import generate_id
+
+log = logging.getLogger("socketeer")
+
+
+class EngineServer(Emitter):
+    """All Engine.IO sessions of one server; ``io.engine``.
+
+    Events, for plain functions: ``connection_error(error)`` with ``error.code .message .context .request``;
+    ``initial_headers(headers, request)`` for the first response of a session and
+    ``headers(headers, request)`` for each, both of which may change the dict of headers;
+    ``connection(session)``.
+    """
+
+    __slots__ = ("_addresses", "_closing", "_cors", "_make_handler", "_warned_origins", "_wheel", "_wheel_loop", "options", "sessions")
+
+    def __init__(self, options: EngineOptions, make_handler: Callable[[Session], SessionHandler]) -> None:
+        super().__init__()
+        self.options = options
+        self.sessions: dict[str, Session] = {}
+        self._make_handler = make_handler
+        self._cors = CorsPolicy(options.cors)
+        self._addresses: Counter[str] = Counter()
+        self._closing = False
+        self._warned_origins: set[str] = set()
+        self._wheel: TimerWheel | None = None
+        self._wheel_loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def clients_count(self) -> int:
+        """How many sessions are open, on whatever transport."""
+        return len(self.sessions)
+
+    @property
+    def wheel(self) -> TimerWheel:
+        """The timer wheel of the running loop."""
+        loop = asyncio.get_running_loop()
+        if self._wheel is None or self._wheel_loop is not loop:
+            self._wheel, self._wheel_loop = loop_wheel(), loop
+        return self._wheel
+
+    # --- HTTP -----------------------------------------------------------------------------------
+
+    async def handle(self, request: Request) -> Response:
+        """Answer one HTTP request under the engine's path."""
+        response = await self._cors.preflight(request) if request.method == "OPTIONS" else None
+        if response is not None:
+            return response
+        try:
+            response = await self._route(request)
+        except RequestRefused as refused:
+            self._refuse(refused)
+            response = refused.response()
+        response.headers.update(await self._cors.headers(request))
+        self.emit("headers", response.headers, request)
+        return response
+
+    async def _route(self, request: Request) -> Response:
+        session = await self._check(request, websocket=False)
+        if session is None:
+            return await self._handshake(request)
+        transport = session.transport
+        if not isinstance(transport, PollingTransport):
+            raise RequestRefused(BAD_REQUEST, {"name": "TRANSPORT_MISMATCH"}, request)
+        if request.method == "GET":
+            return await transport.poll(request)
+        if request.method == "POST":
+            return await transport.receive(request)
+        return Response(500)
+
+    async def _handshake(self, request: Request) -> Response:
+        session = self._new_session(request)
+        polling = PollingTransport(session)
+        self._open(session, polling, self._upgrades())
+        response = await polling.poll(request)
+        if self.options.cookie is not None:
+            response.headers["set-cookie"] = session_cookie(self.options.cookie, session.id)
+        self.emit("initial_headers", response.headers, request)
+        return response
+
+    def _upgrades(self) -> list[str]:
+        return ["websocket"] if self.options.allow_upgrades and "websocket" in self.options.transports else []
+
+    # --- WebSocket ------------------------------------------------------------------------------
+
+    async def admit(self, request: Request) -> tuple[Session | None, dict[str, str]]:
+        """May this WebSocket handshake go on? The session it wants to join, if any, and headers for the answer.
+
+        Raises:
+            RequestRefused: it may not.
+        """
+        try:
+            session = await self._check(request, websocket=True)
+            if session is not None and not self.options.allow_upgrades:
+                raise RequestRefused(BAD_REQUEST, {"name": "TRANSPORT_MISMATCH"}, request)
+        except RequestRefused as refused:
+            if refused.code == FORBIDDEN and refused.status == 403 and "origin" not in refused.context:
+                refused.status = 400  # as the official server answers a refused WebSocket
+            self._refuse(refused)
+            raise
+        headers = await self._cors.headers(request)
+        if session is None:
+            self.emit("initial_headers", headers, request)
+        self.emit("headers", headers, request)
+        return session, headers
+
+    def open_websocket(self, request: Request, session: Session | None, carrier: Carrier) -> None:
+        """The handshake that :meth:`admit` accepted has been answered, and ``carrier`` is open."""
+        base64 = "b64" in request.query
+        if session is None:
+            if self._closing:
+                carrier.close()
+                return
+            session = self._new_session(request)
+            carrier.receiver = session
+            self._open(session, WebSocketTransport(carrier, base64), [])
+        elif isinstance(session.transport, PollingTransport) and session.upgrading is None:
+            Probe(session, session.transport, carrier, base64)
+        else:
+            # A second WebSocket for a session that has one, or is about to: this one goes.
+            carrier.receiver = _Deaf()
+            carrier.close()
+
+    # --- both -----------------------------------------------------------------------------------
+
+    async def _check(self, request: Request, websocket: bool) -> Session | None:
+        try:
+            session = check(request, self.sessions, self.options, websocket)
+        except ValueError as error:
+            raise RequestRefused(BAD_REQUEST, {"name": "INVALID_QUERY", "error": str(error)}, request) from None
+        if not await self._cors.allows(request):
+            origin = request.headers.get("origin", "")
+            raise RequestRefused(FORBIDDEN, {"origin": origin}, request, 403)
+        if session is None:
+            await self._ask_allow_request(request)
+            check_version(request)
+            self._check_room(request)
+        return session
+
+    async def _ask_allow_request(self, request: Request) -> None:
+        allow = self.options.allow_request
+        if allow is None:
+            return
+        try:
+            verdict = allow(request)
+            if inspect.isawaitable(verdict):
+                verdict = await verdict
+        except Exception:
+            log.exception("allow_request failed; the request is refused")
+            verdict = False
+        if verdict is not True:
+            reason = {"message": verdict} if isinstance(verdict, str) else {}
+            raise RequestRefused(FORBIDDEN, reason, request, 403)
+
+    def _check_room(self, request: Request) -> None:
+        limits = self.options.limits
+        if self._closing or (limits.max_sessions is not None and len(self.sessions) >= limits.max_sessions):
+            raise RequestRefused(BAD_REQUEST, {"name": "TOO_MANY_SESSIONS"}, request, 503)
+        each = limits.max_sessions_per_address
+        if each is not None and self._addresses[request.address] >= each:
+            raise RequestRefused(BAD_REQUEST, {"name": "TOO_MANY_SESSIONS_PER_ADDRESS"}, request, 429)
+
+    def _refuse(self, refused: RequestRefused) -> None:
+        log.debug("refused: %s %r", ERROR_MESSAGES[refused.code], refused.context)
+        if "origin" in refused.context:
+            self._warn_origin(refused.context["origin"])
+        self.emit("connection_error", refused)
+
+    def _warn_origin(self, origin: str) -> None:
+        """Once for each origin, and for a bounded number of them: it is the first thing people trip over."""
+        if origin not in self._warned_origins and len(self._warned_origins) < 16:
+            self._warned_origins.add(origin)
+            log.warning("origin %.200r is not allowed; allow it by Server(cors=Cors(origin=%.200r))", origin, origin)
+
+    def _new_session(self, request: Request) -> Session:
+        sid = generate_id()
+        session = Session(sid, request, self.options, self.wheel, self._forget)
+        self.sessions[sid] = session
+        self._addresses[request.address] += 1
+        return session
+
+    def _open(self, session: Session, transport: PollingTransport | WebSocketTransport, upgrades: list[str]) -> None:
+        options = self.options
+        handshake = open_packet(
+            session.id, upgrades, options.ping_interval, options.ping_timeout, options.max_http_buffer_size
+        )
+        session.open(transport, handshake, self._make_handler)
+        self.emit("connection", session)
+
+    def _forget(self, session: Session) -> None:
+        self.sessions.pop(session.id, None)
+        address = session.request.address
+        self._addresses[address] -= 1
+        if self._addresses[address] <= 0:
+            del self._addresses[address]
+
+    def reopen(self) -> None:
+        """Take new sessions again, after :meth:`close`."""
+        self._closing = False
+
+    def close(self) -> None:
+        """Close every session at once; new ones are refused from here on."""
+        self._closing = True
+        for session in list(self.sessions.values()):
+            session.close(discard=True)
+
+
+class _Deaf:
+    """The receiver of a WebSocket that is closed as soon as it is open."""
+
+    def receive_text(self, data: bytes) -> None: ...
+
+    def receive_binary(self, data: bytes) -> None: ...
+
+    def batch_over(self) -> None: ...
+
+    def carrier_lost(self, reason: str, description: str) -> None: ...

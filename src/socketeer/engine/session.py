@@ -1,0 +1,317 @@
+"""One Engine.IO session: its state, its heartbeat, its transport.
+
+A synchronous machine: bytes come in from a transport, packets go out through it, and time comes
+from the timer wheel. Nothing here waits. What the packets mean is the business of the
+:class:`SessionHandler` above.
+
+https://socket.io/docs/v4/engine-io-protocol/
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, Final, Protocol
+
+from socketeer.engine.http.message import Request
+from socketeer.engine.timers import Timer, TimerWheel
+from socketeer.errors import PacketError
+from socketeer.options import EngineOptions
+from socketeer.protocol.engineio import BASE64, CLOSE, MESSAGE, NOOP, OPEN, PING, PING_PACKET, PONG, UPGRADE, decode_base64
+from socketeer.protocol.frame import Message
+
+log = logging.getLogger("socketeer")
+
+#: Seconds that a closing session waits for the client's next poll, to tell it.
+CLOSE_TIMEOUT: Final = 30.0
+
+
+class State(Enum):
+    """Where a session is in its life."""
+
+    OPEN = "open"
+    CLOSING = "closing"
+    """Closed by us, with something still to send."""
+    CLOSED = "closed"
+
+
+class Heartbeat(Enum):
+    """What the session's timer means when it fires."""
+
+    RESTING = "resting"
+    """A ping is due."""
+    AWAITING = "awaiting"
+    """The pong is late, and nothing else has come since the ping."""
+    AWAITING_REFRESHED = "awaiting, refreshed"
+    """The pong is late; something else has come and given it more time, once."""
+
+
+class SessionHandler(Protocol):
+    """Who gets a session's messages: the floor above."""
+
+    def on_text(self, data: bytes) -> None:
+        """A text message, with its Engine.IO type in front."""
+        ...
+
+    def on_binary(self, data: bytes) -> None:
+        """A binary message."""
+        ...
+
+    def on_batch_over(self) -> None:
+        """All messages that came in together have been delivered."""
+        ...
+
+    def on_upgrade(self) -> None:
+        """The session has moved to its WebSocket."""
+        ...
+
+    def on_close(self, reason: str, description: str | None) -> None:
+        """The session has ended; called once."""
+        ...
+
+
+class Transport(Protocol):
+    """The outgoing side of whatever carries a session at the moment."""
+
+    name: str
+
+    def send(self, message: Message) -> None:
+        """Queue a message."""
+        ...
+
+    def writable(self) -> bool:
+        """Whether a message would leave now: the question that volatile messages ask."""
+        ...
+
+    def held(self) -> int:
+        """Bytes queued."""
+        ...
+
+    async def drained(self) -> None:
+        """Wait until the queue is below its low-water mark."""
+        ...
+
+    def finish(self, ended: Callable[[], None]) -> None:
+        """Send what is queued, tell the peer that this is the end, then call ``ended``, perhaps at once."""
+        ...
+
+    def close(self) -> None:
+        """End at once, telling the peer where that costs no waiting."""
+        ...
+
+
+class Upgrading(Protocol):
+    """A WebSocket that is about to take over a polling session."""
+
+    def cancel(self) -> None:
+        """Give up; the session goes on, or has ended."""
+        ...
+
+
+class Session:
+    """One client's Engine.IO connection; ``socket.conn`` of the layer above.
+
+    Attributes:
+        id: 20 characters, the query parameter ``sid``.
+        transport: what carries it now; ``transport.name`` is ``polling`` or ``websocket``.
+        request: the handshake's HTTP request.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_heartbeat",
+        "_on_closed",
+        "_timer",
+        "handler",
+        "id",
+        "listeners",
+        "options",
+        "request",
+        "send",
+        "state",
+        "transport",
+        "upgrading",
+        "wheel",
+    )
+
+    handler: SessionHandler
+    transport: Transport
+
+    def __init__(
+        self,
+        sid: str,
+        request: Request,
+        options: EngineOptions,
+        wheel: TimerWheel,
+        on_closed: Callable[[Session], None],
+    ) -> None:
+        self.id = sid
+        self.request = request
+        self.options = options
+        self.wheel = wheel
+        self.state = State.OPEN
+        self.upgrading: Upgrading | None = None
+        self.listeners: dict[str, list[Callable[..., object]]] | None = None
+        self._on_closed = on_closed
+        self._heartbeat = Heartbeat.RESTING
+        self._timer = Timer(self._beat)
+        self.send: Callable[[Message], None] = _discard
+        """Queue a message. It is the transport's own method, so that a message costs one call less."""
+
+    # --- life -----------------------------------------------------------------------------------
+
+    def open(self, transport: Transport, handshake: Message, make_handler: Callable[[Session], SessionHandler]) -> None:
+        """Begin on ``transport``: the open packet leaves first, then the heartbeat starts."""
+        self.transport = transport
+        self.send = transport.send
+        self.send(handshake)
+        self.wheel.set(self._timer, self.options.ping_interval)
+        self.handler = make_handler(self)
+
+    def move_to(self, transport: Transport, queued: list[Message]) -> None:
+        """Go on over ``transport``, the end of an upgrade; ``queued`` are messages the old one still held."""
+        self.transport = transport
+        self.upgrading = None
+        for message in queued:
+            transport.send(message)
+        if self.state is State.CLOSING:
+            transport.finish(self._forced_close)
+        elif self.state is State.OPEN:
+            self.send = transport.send
+            self._emit("upgrade", transport)
+            self.handler.on_upgrade()
+
+    def close(self, discard: bool = False) -> None:
+        """Close from this side: reason ``forced close``. What is queued is sent first, or dropped with ``discard``."""
+        if self.state is not State.OPEN:
+            return
+        if discard:
+            self.fail("forced close")
+            return
+        self.state = State.CLOSING
+        self.send = _discard
+        self._heartbeat = Heartbeat.AWAITING_REFRESHED
+        self.wheel.set(self._timer, CLOSE_TIMEOUT)
+        self.transport.finish(self._forced_close)
+
+    def _forced_close(self) -> None:
+        self.fail("forced close")
+
+    def fail(self, reason: str, description: str | None = None) -> None:
+        """The session has ended for ``reason``, one of Socket.IO's words. Everything is freed; twice does nothing."""
+        if self.state is State.CLOSED:
+            return
+        self.state = State.CLOSED
+        self.send = _discard
+        self.wheel.clear(self._timer)
+        if self.upgrading is not None:
+            self.upgrading.cancel()
+            self.upgrading = None
+        self.transport.close()
+        self._on_closed(self)
+        self._emit("close", reason, description)
+        self.handler.on_close(reason, description)
+
+    def _beat(self) -> None:
+        """The timer has fired."""
+        if self.state is State.CLOSING:
+            self.fail("forced close")
+        elif self._heartbeat is Heartbeat.RESTING:
+            self._heartbeat = Heartbeat.AWAITING
+            self.wheel.set(self._timer, self.options.ping_timeout)
+            self.send(PING_PACKET)
+        else:
+            self.fail("ping timeout")
+
+    # --- incoming -------------------------------------------------------------------------------
+
+    def receive_text(self, data: bytes) -> None:
+        """One packet in text form, from whatever transport."""
+        if self.state is not State.OPEN:
+            return
+        kind = data[0] if data else -1
+        if self._heartbeat is Heartbeat.AWAITING and kind != PONG:
+            # engine.io 6.6.12: the first other packet after a ping gives the pong more time, once.
+            self._heartbeat = Heartbeat.AWAITING_REFRESHED
+            self.wheel.set(self._timer, self.options.ping_timeout)
+        if kind == MESSAGE:
+            self.handler.on_text(data)
+        else:
+            self._receive_other(kind, data)
+
+    def _receive_other(self, kind: int, data: bytes) -> None:
+        if kind == PONG:
+            if self._heartbeat is not Heartbeat.RESTING:
+                self._heartbeat = Heartbeat.RESTING
+                self.wheel.set(self._timer, self.options.ping_interval)
+                self._emit("heartbeat")
+        elif kind == BASE64:
+            try:
+                binary = decode_base64(data)
+            except PacketError as error:
+                self.fail("parse error", str(error))
+            else:
+                self.handler.on_binary(binary)
+        elif kind == PING:
+            self.fail("transport error", "invalid heartbeat direction")
+        elif kind == CLOSE:
+            if self.transport.name == "polling":
+                self.fail("transport close", "closed by the peer")
+        elif kind not in (OPEN, UPGRADE, NOOP):  # the official server passes over these three
+            self.fail("parse error", f"unknown Engine.IO packet {data[:8]!r}")
+
+    def receive_binary(self, data: bytes) -> None:
+        """One binary message."""
+        if self.state is State.OPEN:
+            self.handler.on_binary(data)
+
+    def batch_over(self) -> None:
+        """What came in one read or one payload has been delivered."""
+        if self.state is State.OPEN:
+            self.handler.on_batch_over()
+
+    def carrier_lost(self, reason: str, description: str) -> None:
+        """The WebSocket that carried the session has ended."""
+        self.fail(reason, description)
+
+    # --- for the floor above and for users ------------------------------------------------------
+
+    @property
+    def ready_state(self) -> str:
+        """``open``, ``closing`` or ``closed``."""
+        return self.state.value
+
+    @property
+    def protocol(self) -> int:
+        """The revision of the Engine.IO protocol that the client speaks."""
+        return 4
+
+    @property
+    def remote_address(self) -> str:
+        """The client's address, without the port."""
+        return self.request.address
+
+    def writable(self) -> bool:
+        """Whether a message would leave now."""
+        return self.state is State.OPEN and self.transport.writable()
+
+    def on(self, event: str, listener: Callable[..., object]) -> Callable[..., object]:
+        """Call ``listener`` on ``upgrade(transport)``, ``heartbeat()`` or ``close(reason, description)``."""
+        if self.listeners is None:
+            self.listeners = {}
+        self.listeners.setdefault(event, []).append(listener)
+        return listener
+
+    def _emit(self, event: str, *args: Any) -> None:
+        if self.listeners is None:
+            return
+        for listener in tuple(self.listeners.get(event, ())):
+            try:
+                listener(*args)
+            except Exception:
+                log.exception("a listener of conn.on(%r) failed", event)
+
+
+def _discard(message: Message) -> None:
+    """Stands for ``transport.send`` once the session is over: emitting to a client that has gone is no error."""

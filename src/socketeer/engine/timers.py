@@ -1,0 +1,114 @@
+"""One timer wheel for every heartbeat and every deadline in the process.
+
+A loop's own timers cost an object and a heap operation each; ten thousand heartbeats want neither.
+Deadlines fall into buckets of ``RESOLUTION`` seconds, and the clock is asked for one wake-up at a
+time: the earliest bucket's. A :class:`Timer` is made once by its owner and set again and again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol
+
+log = logging.getLogger("socketeer")
+
+#: Seconds. A deadline fires at most this much late, and a millisecond early.
+RESOLUTION = 0.02
+
+
+class Clock(Protocol):
+    """What the wheel needs of an event loop; tests give it a clock of their own."""
+
+    def time(self) -> float:
+        """Seconds, from any starting point, never backwards."""
+        ...
+
+    def call_at(self, when: float, callback: Callable[..., Any], *args: Any) -> Any:
+        """Call back at that time."""
+        ...
+
+
+class Timer:
+    """A deadline that can be set, moved and cleared."""
+
+    __slots__ = ("callback", "tick")
+
+    def __init__(self, callback: Callable[[], None]) -> None:
+        self.callback = callback
+        self.tick = -1
+        """The bucket it stands in; -1 when it is not set."""
+
+
+class TimerWheel:
+    """Runs timers. All calls come from the thread of its clock."""
+
+    __slots__ = ("_buckets", "_clock", "_ticks", "_wake_up")
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._buckets: dict[int, dict[Timer, None]] = {}
+        self._ticks: list[int] = []
+        """A heap of the buckets' numbers, each of them once."""
+        self._wake_up = -1
+        """The bucket that the clock will wake us for; -1 for none."""
+
+    def time(self) -> float:
+        """The clock's time."""
+        return self._clock.time()
+
+    def set(self, timer: Timer, delay: float) -> None:
+        """Fire ``timer`` once, in ``delay`` seconds; a timer already set is moved."""
+        if timer.tick >= 0:
+            self.clear(timer)
+        tick = int((self._clock.time() + delay) / RESOLUTION) + 1
+        bucket = self._buckets.get(tick)
+        if bucket is None:
+            bucket = self._buckets[tick] = {}
+            heapq.heappush(self._ticks, tick)
+            if self._wake_up < 0 or tick < self._wake_up:
+                self._ask(tick)
+        bucket[timer] = None
+        timer.tick = tick
+
+    def clear(self, timer: Timer) -> None:
+        """Do not fire ``timer``; nothing happens where it is not set."""
+        if timer.tick >= 0:
+            bucket = self._buckets.get(timer.tick)
+            if bucket is not None:
+                # An empty bucket stays in the heap until its turn: taking it out would cost more.
+                bucket.pop(timer, None)
+            timer.tick = -1
+
+    def _ask(self, tick: int) -> None:
+        self._wake_up = tick
+        self._clock.call_at(tick * RESOLUTION, self._run, tick)
+
+    def _run(self, asked: int) -> None:
+        if asked != self._wake_up:
+            return  # an earlier bucket came in between and asked anew
+        self._wake_up = -1
+        # Loops round a wake-up to their own resolution, so it may come a millisecond early.
+        now = int((self._clock.time() + 0.001) / RESOLUTION)
+        while self._ticks and (self._ticks[0] <= now or not self._buckets[self._ticks[0]]):
+            tick = heapq.heappop(self._ticks)
+            self._fire(tick, self._buckets.pop(tick))
+        if self._ticks and (self._wake_up < 0 or self._ticks[0] < self._wake_up):
+            self._ask(self._ticks[0])
+
+    def _fire(self, tick: int, bucket: dict[Timer, None]) -> None:
+        for timer in list(bucket):
+            if timer.tick != tick:
+                continue  # cleared or moved by a timer of the same bucket
+            timer.tick = -1
+            try:
+                timer.callback()
+            except Exception:
+                log.exception("a timer failed")
+
+
+def loop_wheel() -> TimerWheel:
+    """A wheel on the running event loop."""
+    return TimerWheel(asyncio.get_running_loop())

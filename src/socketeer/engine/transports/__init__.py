@@ -1,0 +1,1 @@
+"""What carries a session: long-polling and WebSocket, one module each."""

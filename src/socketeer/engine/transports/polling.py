@@ -1,0 +1,200 @@
+"""HTTP long-polling: a GET waits for packets to the client, a POST brings packets from it.
+
+https://socket.io/docs/v4/engine-io-protocol/#http-long-polling
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from socketeer.engine.http.compression import compress
+from socketeer.engine.http.message import Request, Response
+from socketeer.engine.outbox import Outbox
+from socketeer.engine.session import Session, State
+from socketeer.errors import PacketError
+from socketeer.protocol.engineio import CLOSE_PAYLOAD, NOOP_PAYLOAD, decode_payload
+from socketeer.protocol.frame import RECORD_SEPARATOR, Message
+
+_TEXT: Final = "text/plain; charset=UTF-8"
+
+
+class PollingTransport:
+    """One session on long-polling: at most one GET and one POST at a time."""
+
+    __slots__ = ("_ended", "_outbox", "_posting", "_session", "_waiter", "name")
+
+    def __init__(self, session: Session) -> None:
+        self.name = "polling"
+        self._session = session
+        self._outbox = Outbox(session.options.backpressure)
+        self._waiter: asyncio.Future[None] | None = None
+        """Resolved to answer the poll that waits; what the answer holds is decided when it is written."""
+        self._posting = False
+        self._ended: Callable[[], None] | None = None
+        """Set when the session closes with the next poll: to be called once that has been answered."""
+
+    # --- outgoing -------------------------------------------------------------------------------
+
+    def send(self, message: Message) -> None:
+        """Queue a message; a waiting poll is answered with all of this turn's."""
+        if not self._outbox.append(message):
+            self._session.fail("transport error", "more than max_bytes queued: the client does not poll")
+        elif self._waiter is not None:
+            self.release()
+
+    def release(self) -> None:
+        """Answer the poll that waits, if one does; with nothing queued it gets a noop."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def writable(self) -> bool:
+        """Whether a poll waits, and none of this turn's messages is going to it yet."""
+        return self._waiter is not None and not self._waiter.done()
+
+    def held(self) -> int:
+        """Bytes queued."""
+        return self._outbox.held
+
+    async def drained(self) -> None:
+        """Wait until a poll has taken the queue, if it is above its high-water mark."""
+        await self._outbox.drained()
+
+    def finish(self, ended: Callable[[], None]) -> None:
+        """A waiting poll is told at once; otherwise the next one is."""
+        if self.writable() and not self._outbox:
+            ended()
+        else:
+            self._ended = ended
+            self.release()
+
+    def close(self) -> None:
+        """A poll that waits is told; what is queued is dropped."""
+        self._outbox.take()
+        self.release()
+
+    def retire(self) -> list[Message]:
+        """The session moves to another transport: what is queued goes with it."""
+        messages = self._outbox.take()
+        self.release()
+        return messages
+
+    # --- GET ------------------------------------------------------------------------------------
+
+    async def poll(self, request: Request) -> Response:
+        """Answer a GET: at once if something is queued, otherwise when something is."""
+        if self._waiter is not None:
+            self._session.fail("transport error", "overlap from client")
+            return Response(400)
+        if not self._outbox and self._ended is None and self._session.state is not State.CLOSED:
+            waiter = self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                gone = await _wait(waiter, request)
+            finally:
+                self._waiter = None
+            if gone:
+                self._session.fail("transport error", "poll connection closed prematurely")
+        return self._answer(request)
+
+    def _answer(self, request: Request) -> Response:
+        messages = self._outbox.take()
+        parts = [message.payload() for message in messages]
+        if self._session.state is State.CLOSED:
+            parts.append(CLOSE_PAYLOAD)
+        elif self._ended is not None:
+            if not parts:
+                parts.append(NOOP_PAYLOAD)
+            parts.append(CLOSE_PAYLOAD)
+            self._ended()
+        elif not parts:
+            parts.append(NOOP_PAYLOAD)
+        headers = {"content-type": _TEXT, "cache-control": "no-store"}
+        response = Response(200, headers, RECORD_SEPARATOR.join(parts))
+        options = self._session.options.http_compression
+        if options is not None and any(message.compress for message in messages):
+            compress(response, request.headers.get("accept-encoding", ""), options)
+        return response
+
+    # --- POST -----------------------------------------------------------------------------------
+
+    async def receive(self, request: Request) -> Response:
+        """Take a POST: its packets are delivered in order before it is answered."""
+        if self._posting:
+            self._session.fail("transport error", "data request overlap from client")
+            return Response(400)
+        if request.headers.get("content-type", "").startswith("application/octet-stream"):
+            self._session.fail("transport error", "invalid content: binary payloads belong to Engine.IO 3")
+            return Response(400)
+        if "content-encoding" in request.headers:
+            return Response(415)
+        self._posting = True
+        try:
+            return await self._read_and_deliver(request)
+        finally:
+            self._posting = False
+
+    async def _read_and_deliver(self, request: Request) -> Response:
+        options = self._session.options
+        try:
+            async with asyncio.timeout(options.limits.body_timeout):
+                body = await read_body(request, options.max_http_buffer_size)
+        except TimeoutError:
+            self._session.fail("transport error", "body not received within body_timeout")
+            return Response(408)
+        except ConnectionError:
+            self._session.fail("transport error", "data request connection closed prematurely")
+            return Response(400)
+        if body is None:
+            # As the official server: too large a body is refused, and the session lives on.
+            return Response(413)
+        if self._session.state is State.CLOSED or self._session.transport is not self:
+            return Response(400)
+        return self._deliver(body)
+
+    def _deliver(self, body: bytes) -> Response:
+        session = self._session
+        try:
+            body.decode()
+            packets = decode_payload(body, session.options.limits.max_payload_packets)
+        except UnicodeDecodeError:
+            session.fail("parse error", "long-polling payload: expected UTF-8")
+            return Response(400)
+        except PacketError as error:
+            session.fail("parse error", str(error))
+            return Response(400)
+        for packet in packets:
+            session.receive_text(packet)
+        session.batch_over()
+        return Response(200, {"content-type": "text/html"}, b"ok")
+
+
+async def read_body(request: Request, limit: int) -> bytes | None:
+    """The body, or None as soon as it is known to be larger than ``limit`` bytes.
+
+    Raises:
+        ConnectionError: the client went away before the end of it.
+    """
+    declared = request.headers.get("content-length", "0")
+    if not declared.isdecimal() or len(declared) > 15 or int(declared) > limit:
+        return None
+    body = bytearray()
+    if request.body is not None:
+        async for piece in request.body():
+            body += piece
+            if len(body) > limit:
+                return None
+    return bytes(body)
+
+
+async def _wait(waiter: asyncio.Future[None], request: Request) -> bool:
+    """Wait to be released; True if the client has gone before."""
+    if request.disconnected is None:
+        await waiter
+        return False
+    gone = asyncio.ensure_future(request.disconnected())
+    try:
+        await asyncio.wait((waiter, gone), return_when=asyncio.FIRST_COMPLETED)
+        return not waiter.done()
+    finally:
+        gone.cancel()

@@ -1,0 +1,110 @@
+"""The WebSocket transport, and the probe that brings a polling session onto it.
+
+https://socket.io/docs/v4/engine-io-protocol/#upgrade
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from socketeer.engine.carriers.base import Carrier
+from socketeer.engine.session import Session, State
+from socketeer.engine.timers import Timer
+from socketeer.engine.transports.polling import PollingTransport
+from socketeer.protocol.engineio import PROBE_PING, PROBE_PONG, UPGRADE
+from socketeer.protocol.frame import RECORD_SEPARATOR, Message
+
+#: Seconds between the empty answers to polls that come while an upgrade runs.
+NOOP_INTERVAL: Final = 0.1
+
+
+class WebSocketTransport:
+    """Sends a session's messages over a carrier; what comes in goes from the carrier to the session."""
+
+    __slots__ = ("carrier", "drained", "held", "name", "send", "writable")
+
+    def __init__(self, carrier: Carrier, base64: bool = False) -> None:
+        self.name = "websocket"
+        self.carrier = carrier
+        self.send: Callable[[Message], None] = self._send_base64 if base64 else carrier.send
+        self.writable = carrier.writable
+        self.held = carrier.held
+        self.drained = carrier.drained
+
+    def _send_base64(self, message: Message) -> None:
+        """For clients that asked for ``b64``: binary as text."""
+        for part in message.payload().split(RECORD_SEPARATOR):
+            self.carrier.send(Message(part))
+
+    def finish(self, ended: Callable[[], None]) -> None:
+        """The close frame follows what is queued; the official server does not wait for its answer either."""
+        self.carrier.close()
+        ended()
+
+    def close(self) -> None:
+        """Close the WebSocket, if it is not closed yet."""
+        self.carrier.close()
+
+
+class Probe:
+    """A WebSocket that asks to take over a polling session.
+
+    The client sends ``2probe`` and gets ``3probe``; it lets its last poll end, for which we answer
+    the waiting one; then it sends ``5``, and everything goes over the WebSocket from there on.
+    Until then the session stays on polling, whatever happens here.
+    """
+
+    __slots__ = ("_base64", "_carrier", "_noop", "_polling", "_session", "_timeout")
+
+    def __init__(self, session: Session, polling: PollingTransport, carrier: Carrier, base64: bool) -> None:
+        self._session = session
+        self._polling = polling
+        self._carrier = carrier
+        self._base64 = base64
+        self._noop = Timer(self._release_poll)
+        self._timeout = Timer(self.cancel)
+        session.upgrading = self
+        carrier.receiver = self
+        session.wheel.set(self._timeout, session.options.upgrade_timeout)
+
+    def receive_text(self, data: bytes) -> None:
+        """``2probe`` and ``5`` are all that may come."""
+        if data == PROBE_PING:
+            self._carrier.send(PROBE_PONG)
+            self._release_poll()
+        elif data[:1] == bytes((UPGRADE,)) and self._session.state is not State.CLOSED:
+            self._complete()
+        else:
+            self.cancel()
+
+    def receive_binary(self, data: bytes) -> None:
+        """No binary belongs into a probe."""
+        self.cancel()
+
+    def batch_over(self) -> None:
+        """Nothing depends on it here."""
+
+    def carrier_lost(self, reason: str, description: str) -> None:
+        """The probe's WebSocket has gone: the session goes on polling."""
+        self._forget()
+
+    def _release_poll(self) -> None:
+        self._polling.release()
+        self._session.wheel.set(self._noop, NOOP_INTERVAL)
+
+    def _complete(self) -> None:
+        self._forget()
+        self._carrier.receiver = self._session
+        self._session.move_to(WebSocketTransport(self._carrier, self._base64), self._polling.retire())
+
+    def cancel(self) -> None:
+        """Give up this WebSocket; the session is not touched."""
+        self._forget()
+        self._carrier.close()
+
+    def _forget(self) -> None:
+        self._session.wheel.clear(self._noop)
+        self._session.wheel.clear(self._timeout)
+        if self._session.upgrading is self:
+            self._session.upgrading = None

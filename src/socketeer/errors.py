@@ -1,0 +1,91 @@
+"""The exception tree, split by whose fault it is.
+
+::
+
+    SocketeerError
+    ├── UsageError                  yours: a call or an option that cannot work
+    │   ├── OptionError             (also a ValueError) an option out of its range
+    │   └── ReservedEventError      (also a ValueError) an event name Socket.IO keeps for itself
+    ├── PeerError                   the peer's: bytes or values that break the protocol
+    │   ├── PacketError             bytes that are no packet; the session is closed
+    │   └── InvalidPayload          a payload that does not fit the handler's annotations
+    ├── ConnectionRefused           raised by you, in a middleware, to turn a client away
+    ├── AckTimeout                  (also a TimeoutError) nobody acknowledged in time
+    └── SocketDisconnected          (also a ConnectionError) nobody is left to acknowledge
+
+The server answers a :class:`PeerError` by closing that one session or by ignoring that one
+event; it never reaches your code except through an ``error`` listener.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = [
+    "AckTimeout",
+    "ConnectionRefused",
+    "InvalidPayload",
+    "OptionError",
+    "PacketError",
+    "PeerError",
+    "ReservedEventError",
+    "SocketDisconnected",
+    "SocketeerError",
+    "UsageError",
+]
+
+
+class SocketeerError(Exception):
+    """The root of everything that Socketeer raises on purpose."""
+
+
+class UsageError(SocketeerError):
+    """A call that cannot work, whatever the peer does."""
+
+
+class OptionError(UsageError, ValueError):
+    """An option out of its range; the message names the option, what was expected and what came."""
+
+
+class ReservedEventError(UsageError, ValueError):
+    """An event name that Socket.IO reserves (``connect``, ``disconnect``, ...) was emitted or registered."""
+
+
+class PeerError(SocketeerError):
+    """The peer broke the protocol."""
+
+
+class PacketError(PeerError):
+    """Bytes that are no valid packet. The session that sent them is closed."""
+
+
+class InvalidPayload(PeerError):
+    """An event's arguments do not fit the annotations of its handler; the handler was not called."""
+
+
+class ConnectionRefused(SocketeerError):
+    """Raise this in a middleware: the client gets ``connect_error`` with this message and data.
+
+    ``data`` is any JSON value; it arrives as ``err.data`` at the client.
+    See https://socket.io/docs/v4/middlewares/.
+    """
+
+    def __init__(self, message: str = "connection refused", data: Any = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.data = data
+
+
+class AckTimeout(SocketeerError, TimeoutError):
+    """An acknowledgement did not come in time.
+
+    For a broadcast, ``responses`` holds what the other clients answered; otherwise it is empty.
+    """
+
+    def __init__(self, message: str = "operation has timed out", responses: list[Any] | None = None) -> None:
+        super().__init__(message)
+        self.responses: list[Any] = [] if responses is None else responses
+
+
+class SocketDisconnected(SocketeerError, ConnectionError):
+    """The socket disconnected while its acknowledgement was waited for."""

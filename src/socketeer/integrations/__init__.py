@@ -1,0 +1,1 @@
+"""Floor 6: Socketeer under ASGI servers and beside ASGI applications."""

@@ -1,0 +1,107 @@
+"""The public :class:`Server`: the Socket.IO server with the ways to put it on the network."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from socketeer.integrations.asgi import AsgiApp, SocketeerApp
+from socketeer.integrations.uvicorn import Server as UvicornServer
+from socketeer.integrations.uvicorn import make_config
+from socketeer.server.server import BaseServer
+
+log = logging.getLogger("socketeer")
+
+
+class Server(BaseServer):
+    """A Socket.IO server for browsers, phones and every other Socket.IO 3 and 4 client.
+
+    ::
+
+        io = Server(cors=Cors(origin="http://localhost:5174"))
+
+        @io.on("connection")
+        def connection(socket):
+            print(socket.id)
+
+        io.run(port=3004)
+    """
+
+    def asgi(self, other: AsgiApp | None = None) -> SocketeerApp:
+        """An ASGI application: Socket.IO below the server's path, ``other`` for everything else.
+
+        It can also be mounted in another application; then clients add where to their ``path``.
+        """
+        return SocketeerApp(self, other)
+
+    async def serve(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 3000,
+        app: AsgiApp | None = None,
+        ready: Callable[[str], None] | None = None,
+        access_log: bool = False,
+        **uvicorn_settings: Any,
+    ) -> None:
+        """Serve on uvicorn until Ctrl-C, SIGTERM or cancellation.
+
+        Args:
+            host: the address to listen on; ``"0.0.0.0"`` for all.
+            port: 0 takes a free one.
+            app: another ASGI application for all other paths.
+            ready: called with the URL once the server listens.
+            access_log: whether each HTTP request is logged.
+            uvicorn_settings: any setting of ``uvicorn.Config``, such as ``ssl_keyfile``; uvicorn
+                refuses names that it does not know.
+
+        Raises:
+            OSError: the address is taken.
+        """
+
+        def on_listening(urls: list[str]) -> None:
+            log.info("listening on %s", ", ".join(urls))
+            if ready is not None:
+                ready(urls[0])
+
+        config = make_config(self.asgi(app), host, port, access_log, **uvicorn_settings)
+        server = UvicornServer(config, on_listening, self.close)
+        self.engine.reopen()
+        try:
+            await server.serve()
+        except SystemExit:
+            # uvicorn ends the process where it cannot listen; a library must not.
+            raise OSError(f"cannot listen on {host}:{port}; is another server running there?") from None
+
+    def run(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 3000,
+        app: AsgiApp | None = None,
+        ready: Callable[[str], None] | None = None,
+        access_log: bool = False,
+        **uvicorn_settings: Any,
+    ) -> None:
+        """Serve until Ctrl-C or SIGTERM, on uvloop where there is one. The arguments are :meth:`serve`'s."""
+        serving = self.serve(
+            host=host, port=port, app=app, ready=ready, access_log=access_log, **uvicorn_settings
+        )
+        try:
+            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                runner.run(serving)
+        except KeyboardInterrupt:
+            pass
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if sys.platform == "win32":
+        return None
+    try:
+        import uvloop
+    except ImportError:  # an interpreter that uvloop does not support
+        return None
+    return uvloop.new_event_loop

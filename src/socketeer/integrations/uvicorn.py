@@ -1,0 +1,142 @@
+"""The fast WebSocket path under uvicorn: everything about uvicorn and nothing else.
+
+:class:`WebSocketProtocol` is uvicorn's own WebSocket class with one addition: it offers the
+application the ASGI extension ``socketeer.take_over``. Routing, mounting and middleware stay plain
+ASGI; an application that takes the offer gets the bare connection, picows answers the handshake,
+and the frames bypass ASGI. WebSockets of other applications are served as uvicorn does.
+
+Use it by ``io.run``, ``io.serve``, ``socketeer run``, or ``uvicorn app:app --ws
+socketeer.integrations.uvicorn:WebSocketProtocol``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from socketeer.engine.carriers.base import Carrier
+from socketeer.engine.carriers.picows import Flusher, PicowsCarrier, take_over
+from socketeer.integrations.asgi import TAKE_OVER
+from socketeer.options import EngineOptions
+
+_flushers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Flusher] = weakref.WeakKeyDictionary()
+
+
+def _flusher(loop: asyncio.AbstractEventLoop) -> Flusher:
+    flusher = _flushers.get(loop)
+    if flusher is None:
+        flusher = _flushers[loop] = Flusher(loop)
+    return flusher
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket protocol, offering to hand its connection over."""
+
+    _taken = False
+    _received = 0
+
+    def data_received(self, data: bytes) -> None:
+        """As uvicorn's; the first piece is the handshake, which uvicorn's HTTP parser has read already."""
+        self._received += 1
+        super().data_received(data)
+
+    async def run_asgi(self) -> None:
+        """Run the application; if it has taken the connection over, leave it alone afterwards."""
+        self.scope["extensions"][TAKE_OVER] = self._take_over  # type: ignore[index]
+        app, self.app = self.app, self._until_taken
+        self._inner = app
+        await super().run_asgi()
+
+    async def _until_taken(self, scope: Any, receive: Any, send: Any) -> None:
+        await self._inner(scope, receive, send)  # type: ignore[misc]
+        if self._taken:
+            # uvicorn would close a connection whose application has returned.
+            self.handshake_complete = True
+            self.transport = _NO_TRANSPORT
+
+    def _take_over(self, options: EngineOptions, headers: dict[str, str], ready: Callable[[Carrier], None]) -> None:
+        if self._received > 1 or self.transport.is_closing():
+            # Bytes before our answer: no client does that, and they would be lost.
+            self.transport.close()
+            return
+        self._taken = True
+        carrier = PicowsCarrier(
+            options.max_http_buffer_size, options.limits, options.backpressure, _flusher(self.loop)
+        )
+        key = dict(self.scope["headers"]).get(b"sec-websocket-key", b"").decode("latin-1")
+        protocol = dict(self.scope["headers"]).get(b"sec-websocket-protocol")
+        answer = list(headers.items())
+        if protocol is not None:
+            answer.append(("Sec-WebSocket-Protocol", protocol.decode("latin-1").split(",")[0].strip()))
+        self.connections.discard(self)
+        take_over(self.transport, carrier, key, answer, options.max_http_buffer_size)
+        ready(carrier)
+
+
+class _NoTransport:
+    """Stands for a transport that has been handed over."""
+
+    def close(self) -> None:
+        """Nothing of ours to close."""
+
+    def is_closing(self) -> bool:
+        return True
+
+
+_NO_TRANSPORT: Any = _NoTransport()
+
+
+class Server(uvicorn.Server):
+    """A uvicorn server that tells when it listens and closes the Socket.IO sessions before it waits for requests."""
+
+    def __init__(
+        self, config: uvicorn.Config, on_listening: Callable[[list[str]], None], on_stop: Callable[[], Awaitable[None]]
+    ) -> None:
+        super().__init__(config)
+        self._on_listening = on_listening
+        self._on_stop = on_stop
+
+    async def startup(self, sockets: Any = None) -> None:
+        """As uvicorn's; then the addresses are known."""
+        await super().startup(sockets)
+        if self.started:
+            self._on_listening(self._urls())
+
+    def _urls(self) -> list[str]:
+        scheme = "https" if self.config.is_ssl else "http"
+        urls = []
+        for server in self.servers:
+            for sock in server.sockets:
+                name = sock.getsockname()
+                if isinstance(name, tuple):
+                    host = f"[{name[0]}]" if ":" in name[0] else name[0]
+                    urls.append(f"{scheme}://{host}:{name[1]}")
+                else:
+                    urls.append(f"unix:{name}")
+        return urls
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        """Polls that wait would hold the shutdown up for as long as a heartbeat."""
+        await self._on_stop()
+        await super().shutdown(sockets)
+
+
+def make_config(app: Any, host: str, port: int, access_log: bool, **settings: Any) -> uvicorn.Config:
+    """uvicorn's configuration with what Socketeer needs; ``settings`` are uvicorn's own and win."""
+    merged: dict[str, Any] = {
+        "host": host,
+        "port": port,
+        "ws": WebSocketProtocol,
+        "ws_per_message_deflate": False,
+        "log_config": None,
+        "access_log": access_log,
+        "timeout_graceful_shutdown": 1,
+        "lifespan": "auto",
+    }
+    merged.update(settings)
+    return uvicorn.Config(app, **merged)

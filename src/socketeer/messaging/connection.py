@@ -1,0 +1,168 @@
+"""Many namespaces over one session: packets in, routed; binary packets put together.
+
+https://socket.io/docs/v4/socket-io-protocol/
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Protocol
+
+from socketeer.engine.session import Session
+from socketeer.engine.timers import Timer
+from socketeer.errors import PacketError
+from socketeer.protocol.packet import CONNECT, CONNECT_ERROR, Packet
+from socketeer.protocol.parser import Parser, Partial
+
+log = logging.getLogger("socketeer")
+
+
+class NamespaceSocket(Protocol):
+    """One namespace's socket on the connection."""
+
+    def on_packet(self, packet: Packet) -> None:
+        """An EVENT, an ACK or a DISCONNECT has come."""
+        ...
+
+    def on_transport_error(self, error: Exception) -> None:
+        """The peer sent what is no packet; the connection is about to close."""
+        ...
+
+    def on_connection_closed(self, reason: str, description: str | None) -> None:
+        """The connection has ended."""
+        ...
+
+
+class Side(Protocol):
+    """What differs between a server and a client."""
+
+    def on_connect(self, connection: Connection, nsp: str, data: Any) -> None:
+        """A CONNECT for a namespace that is not joined yet."""
+        ...
+
+    def on_connection_closed(self, connection: Connection) -> None:
+        """The connection has ended, and its sockets know."""
+        ...
+
+
+class Connection:
+    """The Socket.IO side of one session. It is the session's handler."""
+
+    __slots__ = ("_left", "_partial", "_partial_timer", "_side", "closed", "joining", "parser", "session", "sockets")
+
+    def __init__(self, session: Session, parser: Parser, side: Side) -> None:
+        self.session = session
+        self.parser = parser
+        self._side = side
+        self.sockets: dict[str, NamespaceSocket] = {}
+        self.joining: dict[str, Any] = {}
+        """Namespaces whose CONNECT waits in middlewares, with whatever the server keeps of them."""
+        self.closed = False
+        self._partial: Partial | None = None
+        self._partial_timer: Timer | None = None
+        self._left: set[str] | None = None
+        """Namespaces left during the present batch: what the client had sent before it knew is passed over."""
+
+    # --- from the session -----------------------------------------------------------------------
+
+    def on_text(self, data: bytes) -> None:
+        """A text message: a packet, or the first part of one."""
+        try:
+            if self._partial is not None:
+                raise PacketError("got plaintext data when reconstructing a packet")
+            packet = self.parser.decode(data)
+            if type(packet) is Packet:
+                self._route(packet)
+            else:
+                self._expect_attachments(packet)  # type: ignore[arg-type]
+        except PacketError as error:
+            self._broken(error)
+
+    def on_binary(self, data: bytes) -> None:
+        """A binary message: the next attachment of the packet before it."""
+        try:
+            if self._partial is None:
+                raise PacketError("got binary data when not reconstructing a packet")
+            packet = self._partial.add(data)
+            if packet is not None:
+                self._drop_partial()
+                self._route(packet)
+        except PacketError as error:
+            self._broken(error)
+
+    def on_batch_over(self) -> None:
+        """Forget which namespaces were left in this batch."""
+        self._left = None
+
+    def on_upgrade(self) -> None:
+        """Nothing depends on the transport here."""
+
+    def on_close(self, reason: str, description: str | None) -> None:
+        """The session has ended."""
+        if self.closed:
+            return
+        self.closed = True
+        self._drop_partial()
+        for socket in list(self.sockets.values()):
+            socket.on_connection_closed(reason, description)
+        self.sockets.clear()
+        self._side.on_connection_closed(self)
+
+    # --- routing --------------------------------------------------------------------------------
+
+    def _route(self, packet: Packet) -> None:
+        socket = self.sockets.get(packet.nsp)
+        if packet.type == CONNECT:
+            if socket is None and packet.nsp not in self.joining:
+                self._side.on_connect(self, packet.nsp, packet.data)
+            else:
+                self.violation("a second CONNECT", packet.nsp)
+        elif socket is not None and packet.type != CONNECT_ERROR:
+            socket.on_packet(packet)
+        elif self._left is None or packet.nsp not in self._left:
+            self.violation("a packet that is not CONNECT", packet.nsp)
+
+    def _expect_attachments(self, partial: Partial) -> None:
+        if partial.packet.nsp not in self.sockets:
+            # Nothing is gathered for a namespace that is not joined (CVE-2026-48804).
+            self._route(partial.packet)
+            return
+        self._partial = partial
+        if self._partial_timer is None:
+            self._partial_timer = Timer(self._attachments_late)
+        self.session.wheel.set(self._partial_timer, self.session.options.limits.attachment_timeout)
+
+    def _attachments_late(self) -> None:
+        self._broken(PacketError("attachments not received within attachment_timeout"))
+
+    def _drop_partial(self) -> None:
+        self._partial = None
+        if self._partial_timer is not None:
+            self.session.wheel.clear(self._partial_timer)
+
+    def left(self, nsp: str) -> None:
+        """The namespace's socket has gone."""
+        self.sockets.pop(nsp, None)
+        if self._left is None:
+            self._left = set()
+        self._left.add(nsp)
+
+    # --- the end --------------------------------------------------------------------------------
+
+    def _broken(self, error: PacketError) -> None:
+        """Bytes that are no packet: every socket hears of it, then the session closes."""
+        log.warning("closing session %s: %.300r", self.session.id, str(error))
+        self._drop_partial()
+        for socket in list(self.sockets.values()):
+            socket.on_transport_error(error)
+        self.session.close()
+
+    def violation(self, what: str, nsp: str) -> None:
+        """A packet that has no place here: the whole connection is closed, as by the official server."""
+        log.warning("closing session %s: %s for namespace %.100r", self.session.id, what, nsp)
+        self.close()
+
+    def close(self) -> None:
+        """Close the session from this side."""
+        self.session.close()
+        self.on_close("forced server close", None)

@@ -1,0 +1,253 @@
+"""Who listens to what. A handler's signature is read once, when it is registered.
+
+A handler may take fewer arguments than are sent, as in JavaScript. A parameter with an annotation
+gets a value of that type, converted by msgspec (or by ``model_validate`` where the type has one);
+what does not fit raises :class:`~socketeer.errors.InvalidPayload` instead of calling the handler. A
+parameter annotated :class:`Ack` gets the function that acknowledges the event.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+import msgspec
+
+from socketeer.errors import InvalidPayload, UsageError
+
+Function = Callable[..., Any]
+F = TypeVar("F", bound=Function)
+
+
+class Ack:
+    """Acknowledges one event, once. Calling it again, or where the client asked for nothing, does nothing.
+
+    Annotate a handler's parameter with this class to get it.
+    """
+
+    __slots__ = ("_send",)
+
+    def __init__(self, send: Callable[[tuple[Any, ...]], None] | None) -> None:
+        self._send = send
+
+    def __call__(self, *args: Any) -> None:
+        """Send ``args`` to whoever waits for the acknowledgement."""
+        send, self._send = self._send, None
+        if send is not None:
+            send(args)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the other side waits for it still."""
+        return self._send is not None
+
+
+class _Parameter:
+    __slots__ = ("name", "required", "type")
+
+    def __init__(self, name: str, required: bool, type_: Any) -> None:
+        self.name = name
+        self.required = required
+        self.type = type_
+        """Any: take what comes."""
+
+
+class Signature:
+    """What a handler takes and how it is called."""
+
+    __slots__ = ("ack_at", "is_async", "maximum", "parameters", "plain", "required")
+
+    def __init__(self, function: Function, typed: bool = True) -> None:
+        self.is_async = inspect.iscoroutinefunction(_unwrap(function))
+        self.ack_at = -1
+        self.maximum = 0
+        """Positional parameters; -1 for any number."""
+        self.parameters: list[_Parameter] = []
+        self._read(function, _hints(function) if typed else {})
+        self.required = sum(parameter.required for parameter in self.parameters)
+        self.plain = self.ack_at < 0 and all(parameter.type is Any for parameter in self.parameters)
+        """Whether the arguments can be handed over as they come."""
+
+    def _read(self, function: Function, hints: dict[str, Any]) -> None:
+        for parameter in inspect.signature(function).parameters.values():
+            hint = hints.get(parameter.name, Any)
+            if hint is Ack:
+                self.ack_at = len(self.parameters)
+            elif parameter.kind is parameter.VAR_POSITIONAL:
+                self.maximum = -1
+            elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+                self.parameters.append(_Parameter(parameter.name, parameter.default is parameter.empty, hint))
+            elif parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty:
+                raise UsageError(f"handler {function!r}: parameter {parameter.name!r} can never be given")
+        if self.maximum == 0:
+            self.maximum = len(self.parameters)
+
+    def fit(self, args: Sequence[Any], ack: Ack | None) -> Sequence[Any]:
+        """The arguments to call the handler with.
+
+        Raises:
+            InvalidPayload: too few came, or one does not fit its annotation.
+        """
+        count = len(args)
+        if count < self.required:
+            raise InvalidPayload(f"expected at least {self.required} arguments, got {count}")
+        if count > self.maximum >= 0:
+            args = args[: self.maximum]
+        if self.plain:
+            return args
+        values = list(args)
+        for at, parameter in enumerate(self.parameters[: len(values)]):
+            if parameter.type is not Any:
+                values[at] = _convert(values[at], parameter)
+        if self.ack_at >= 0:
+            values.insert(self.ack_at, ack)
+        return values
+
+
+def _convert(value: Any, parameter: _Parameter) -> Any:
+    kind = parameter.type
+    if type(value) is kind:
+        return value
+    try:
+        validate = getattr(kind, "model_validate", None)
+        if validate is not None:
+            return validate(value)
+        return msgspec.convert(value, kind, builtin_types=(bytes, bytearray, memoryview))
+    except (ValueError, TypeError) as error:  # msgspec's and pydantic's validation errors are ValueErrors
+        raise InvalidPayload(f"argument {parameter.name!r}: {error}") from error
+
+
+def _unwrap(function: Function) -> Function:
+    """The function behind a partial, or the ``__call__`` of an object."""
+    while hasattr(function, "func"):
+        function = function.func
+    if not inspect.isroutine(function) and hasattr(function, "__call__"):  # noqa: B004
+        return typing.cast(Function, function.__call__)
+    return function
+
+
+def _hints(function: Function) -> dict[str, Any]:
+    """The annotations; those that cannot be resolved, or that msgspec cannot convert to, count as Any."""
+    target = _unwrap(function)
+    try:
+        hints = typing.get_type_hints(target, localns=_closure_names(target))
+    except Exception:
+        return {}
+    return {name: hint for name, hint in hints.items() if hint is Ack or _convertible(hint)}
+
+
+def _closure_names(function: Function) -> dict[str, Any]:
+    code = getattr(function, "__code__", None)
+    cells = getattr(function, "__closure__", None)
+    names: dict[str, Any] = {}
+    for name, cell in zip(code.co_freevars, cells, strict=True) if code is not None and cells else ():
+        try:
+            names[name] = cell.cell_contents
+        except ValueError:  # not assigned yet
+            continue
+    return names
+
+
+def _convertible(hint: Any) -> bool:
+    if hint is Any or hasattr(hint, "model_validate"):
+        return True
+    try:
+        msgspec.json.schema(hint)
+    except Exception:
+        try:
+            msgspec.convert(None, hint)
+        except msgspec.ValidationError:
+            return True
+        except Exception:
+            return False
+    return True
+
+
+_signatures: WeakKeyDictionary[Any, tuple[tuple[Any, ...], Signature]] = WeakKeyDictionary()
+
+
+def read_signature(function: Function, typed: bool = True) -> Signature:
+    """The signature of ``function``, read once for all closures made by the same ``def``."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return Signature(function, typed)
+    annotations = (typed, *getattr(function, "__annotations__", {}).values())
+    if any(isinstance(each, str) for each in annotations) and code.co_freevars:
+        return Signature(function, typed)  # names in the annotations may mean another thing in each closure
+    known = _signatures.get(code)
+    if known is not None and len(known[0]) == len(annotations):
+        if all(one is other for one, other in zip(known[0], annotations, strict=True)):
+            return known[1]
+    signature = Signature(function, typed)
+    _signatures[code] = (annotations, signature)
+    return signature
+
+
+class Handler:
+    """One listener of one event."""
+
+    __slots__ = ("function", "once", "signature")
+
+    def __init__(self, function: Function, once: bool = False, typed: bool = True) -> None:
+        self.function = function
+        self.once = once
+        self.signature = read_signature(function, typed)
+
+
+class HandlerTable:
+    """Listeners by event; an event's listeners are a tuple, so that a running dispatch sees no change."""
+
+    __slots__ = ("_table",)
+
+    def __init__(self) -> None:
+        self._table: dict[Any, tuple[Handler, ...]] = {}
+
+    def add(self, event: str, function: Function, once: bool = False, typed: bool = True) -> None:
+        """Listen to ``event``; with ``typed``, annotations convert and check what comes from a peer.
+
+        Raises:
+            UsageError: ``function`` cannot be called.
+        """
+        if not callable(function):
+            raise UsageError(f"listener of {event!r}: expected a function, got {function!r}")
+        self._table[event] = (*self._table.get(event, ()), Handler(function, once, typed))
+
+    def remove(self, event: str | None, function: Function | None) -> None:
+        """Forget a listener, all of an event, or with None all there are."""
+        if event is None:
+            self._table.clear()
+        elif function is None:
+            self._table.pop(event, None)
+        else:
+            self.discard(event, lambda handler: handler.function == function)
+
+    def discard(self, event: str, matches: Callable[[Handler], bool]) -> None:
+        """Forget the first listener of ``event`` that matches."""
+        handlers = self._table.get(event, ())
+        for at, handler in enumerate(handlers):
+            if matches(handler):
+                rest = handlers[:at] + handlers[at + 1 :]
+                if rest:
+                    self._table[event] = rest
+                else:
+                    del self._table[event]
+                return
+
+    def get(self, event: Any) -> tuple[Handler, ...]:
+        """The listeners of ``event``. Names from the network are looked up here and nowhere else."""
+        return self._table.get(event, ())
+
+    def take(self, event: Any) -> tuple[Handler, ...]:
+        """The listeners of ``event``, those for one time removed."""
+        handlers = self._table.get(event, ())
+        for handler in handlers:
+            if handler.once:
+                self.discard(event, lambda each, this=handler: each is this)  # type: ignore[misc]
+        return handlers
+
+    def names(self) -> list[Any]:
+        """The events that somebody listens to."""
+        return list(self._table)

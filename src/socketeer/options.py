@@ -1,0 +1,304 @@
+"""Frozen option groups: every default and its unit, validated once, when they are made.
+
+Times are seconds, sizes are bytes. The names and the defaults are Socket.IO's
+(https://socket.io/docs/v4/server-options/), spelled Python's way.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from socketeer.errors import OptionError
+
+__all__ = [
+    "AllowRequest",
+    "Backpressure",
+    "Compression",
+    "Cookie",
+    "Cors",
+    "EngineOptions",
+    "Limits",
+    "OriginRule",
+    "ServerOptions",
+    "TransportName",
+]
+
+log = logging.getLogger("socketeer")
+
+TransportName = Literal["polling", "websocket"]
+
+#: One origin, a pattern, a collection of both, a predicate, or True/"*" for any origin.
+OriginRule = (
+    str
+    | bool
+    | re.Pattern[str]
+    | Collection["str | re.Pattern[str]"]
+    | Callable[[str], "bool | Awaitable[bool]"]
+)
+
+#: Called with the handshake request; returns True to accept, or False or a reason to refuse.
+AllowRequest = Callable[[Any], "bool | str | Awaitable[bool | str | None] | None"]
+
+
+#: What HTTP calls a token: a header's name, a method, a cookie's name.
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+
+#: Printable ASCII without a space or a comma, so that it is one origin. (An international host name
+#: stands in an Origin header in its ASCII form.)
+_ORIGIN = re.compile(r"[!-+\--~]*")
+
+
+def _checked_origin(origin: str) -> str:
+    """An origin without the slash that people copy from the address bar: a browser never sends one."""
+    if not _ORIGIN.fullmatch(origin):
+        raise OptionError(f"cors.origin: expected one origin in ASCII, several as a list, got {origin!r}")
+    if not origin.endswith("/") or origin.endswith("://"):  # pages of some phones' apps say "file://"
+        return origin
+    stripped = origin.rstrip("/")
+    log.warning("cors origin %r ends with a slash, which no browser sends: compared as %r", origin, stripped)
+    return stripped
+
+
+def _checked_rule(rule: Any) -> Any:
+    """One item of ``cors.origin``: an origin or a pattern."""
+    if isinstance(rule, str):
+        return _checked_origin(rule)
+    if isinstance(rule, re.Pattern) and isinstance(rule.pattern, str):
+        return rule
+    raise OptionError(f"cors.origin: expected strings or compiled patterns of strings, got {rule!r}")
+
+
+def _names(option: str, value: str | Collection[str] | None) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    parts = value.split(",") if isinstance(value, str) else value
+    names = tuple(part.strip() for part in parts if part.strip())
+    for name in names:
+        if not _TOKEN.fullmatch(name):
+            raise OptionError(f"{option}: expected names such as 'X-Custom', got {name!r}")
+    return names
+
+
+@dataclass(frozen=True, slots=True)
+class Cors:
+    """Which pages of other origins may talk to this server (https://socket.io/docs/v4/handling-cors/)."""
+
+    origin: OriginRule = "*"
+    """One origin, a compiled pattern, a list of both, a callable ``(origin) -> bool``, or ``"*"``."""
+    methods: str | Collection[str] = ("GET", "HEAD", "PUT", "PATCH", "POST", "DELETE")
+    """Methods named in the answer to a preflight."""
+    allowed_headers: str | Collection[str] | None = None
+    """Request headers that are allowed; None repeats those that the browser asks for."""
+    exposed_headers: str | Collection[str] | None = None
+    """Response headers that the page may read."""
+    credentials: bool = False
+    """Whether cookies and HTTP authentication are allowed."""
+    max_age: int | None = None
+    """Seconds for which the browser may keep the answer to a preflight."""
+
+    def __post_init__(self) -> None:
+        origin: Any = self.origin
+        if isinstance(origin, (str, re.Pattern)):
+            origin = _checked_rule(origin)
+        elif isinstance(origin, Collection) and not isinstance(origin, (bytes, bytearray)):
+            origin = tuple(_checked_rule(each) for each in origin)
+            if "*" in origin:
+                log.warning("cors origin '*' in a list matches no origin: for any origin, give '*' alone")
+        elif not (isinstance(origin, bool) or callable(origin)):
+            raise OptionError(
+                f"cors.origin: expected an origin such as 'http://localhost:5174', a pattern, a list, "
+                f"a callable or '*', got {origin!r}"
+            )
+        object.__setattr__(self, "origin", origin)
+        for name in ("methods", "allowed_headers", "exposed_headers"):
+            object.__setattr__(self, name, _names(f"cors.{name}", getattr(self, name)))
+        if self.max_age is not None:
+            _whole("cors.max_age", self.max_age)
+
+
+#: Printable ASCII without a space, a comma or a semicolon.
+_COOKIE_VALUE = re.compile(r"[!-+\--:<-~]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Cookie:
+    """The cookie that carries the session id, set by the polling handshake alone, as the official server does."""
+
+    name: str = "io"
+    path: str | None = "/"
+    """None leaves the attribute out."""
+    http_only: bool = True
+    same_site: Literal["lax", "strict", "none"] | None = "lax"
+    secure: bool = False
+    domain: str | None = None
+    max_age: int | None = None
+    """Seconds; None makes a cookie of the browser session."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not _TOKEN.fullmatch(self.name):
+            raise OptionError(f"cookie.name: expected a token such as 'io', got {self.name!r}")
+        for attribute in ("path", "domain"):
+            value = getattr(self, attribute)
+            if value is not None and not (isinstance(value, str) and _COOKIE_VALUE.fullmatch(value)):
+                raise OptionError(
+                    f"cookie.{attribute}: expected None or ASCII text without a space, a comma, a semicolon "
+                    f"or a control character, got {value!r}"
+                )
+        if self.same_site not in ("lax", "strict", "none", None):
+            raise OptionError(
+                f"cookie.same_site: expected 'lax', 'strict', 'none' or None, got {self.same_site!r}"
+            )
+        if self.max_age is not None:
+            _whole("cookie.max_age", self.max_age)  # below 0 is in order: it deletes the cookie
+
+
+@dataclass(frozen=True, slots=True)
+class Compression:
+    """When answers to long-polling are compressed."""
+
+    threshold: int = 1024
+    """Bytes; a smaller answer goes out as it is."""
+
+    def __post_init__(self) -> None:
+        _whole("http_compression.threshold", self.threshold, least=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Backpressure:
+    """When ``await socket.emit(...)`` waits, and when a consumer that never reads is let go."""
+
+    high_water: int = 65_536
+    """Bytes queued for one client above which awaiting an emit waits."""
+    low_water: int = 16_384
+    """Bytes queued at which the wait ends."""
+    max_bytes: int = 16_777_216
+    """Bytes queued at which the client is disconnected (reason ``transport error``)."""
+
+    def __post_init__(self) -> None:
+        for name in ("high_water", "low_water", "max_bytes"):
+            _whole(f"backpressure.{name}", getattr(self, name))
+        if not 0 <= self.low_water <= self.high_water <= self.max_bytes:
+            raise OptionError(
+                "backpressure: expected 0 <= low_water <= high_water <= max_bytes, "
+                f"got {self.low_water}, {self.high_water}, {self.max_bytes}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one peer may ask of the server. Each default serves ordinary clients with room to spare."""
+
+    max_attachments: int = 10
+    """Binary attachments of one packet, as in the official parser."""
+    max_payload_packets: int = 10_000
+    """Packets in one long-polling body."""
+    max_fragments: int = 16_384
+    """Fragments of one WebSocket message."""
+    max_namespaces: int = 1_000
+    """Namespaces joined, or waiting in middlewares, over one connection."""
+    max_sessions: int | None = None
+    """Connections at once; more are answered 503. None: no limit."""
+    max_sessions_per_address: int | None = None
+    """Connections at once from one address; more are answered 429. None: no limit (proxies share one)."""
+    body_timeout: float = 30.0
+    """Seconds a client may take to send one long-polling body."""
+    attachment_timeout: float = 30.0
+    """Seconds a client may take to send the attachments of one packet."""
+
+    def __post_init__(self) -> None:
+        _whole("limits.max_attachments", self.max_attachments, least=0)
+        for name in ("max_payload_packets", "max_fragments", "max_namespaces"):
+            _whole(f"limits.{name}", getattr(self, name), least=1)
+        for name in ("max_sessions", "max_sessions_per_address"):
+            if getattr(self, name) is not None:
+                _whole(f"limits.{name}", getattr(self, name), least=1)
+        for name in ("body_timeout", "attachment_timeout"):
+            _positive(f"limits.{name}", getattr(self, name))
+
+
+def _positive(name: str, value: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise OptionError(f"{name}: expected a number above 0, got {value!r}")
+
+
+def _whole(name: str, value: int, least: int | None = None) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or (least is not None and value < least):
+        wanted = "a whole number" if least is None else f"a whole number, {least} or more"
+        raise OptionError(f"{name}: expected {wanted}, got {value!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """The options of the Engine.IO server (https://socket.io/docs/v4/server-options/#low-level-engine-options)."""
+
+    path: str = "/socket.io"
+    transports: tuple[TransportName, ...] = ("polling", "websocket")
+    ping_interval: float = 25.0
+    ping_timeout: float = 20.0
+    upgrade_timeout: float = 10.0
+    max_http_buffer_size: int = 1_000_000
+    allow_upgrades: bool = True
+    cors: Cors | None = None
+    cookie: Cookie | None = None
+    http_compression: Compression | None = field(default_factory=Compression)
+    allow_request: AllowRequest | None = None
+    backpressure: Backpressure = field(default_factory=Backpressure)
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        for name in ("ping_interval", "ping_timeout", "upgrade_timeout"):
+            _positive(name, getattr(self, name))
+        size: Any = self.max_http_buffer_size
+        if isinstance(size, float) and size.is_integer():  # 1e6, as Socket.IO's own pages write it
+            object.__setattr__(self, "max_http_buffer_size", int(size))
+        _whole("max_http_buffer_size", self.max_http_buffer_size, least=1)
+        if not isinstance(self.path, str) or not self.path.startswith("/"):
+            raise OptionError(f"path: expected a path such as '/socket.io', got {self.path!r}")
+        object.__setattr__(self, "path", self.path.rstrip("/"))
+        transports = tuple(self.transports) if isinstance(self.transports, Collection) else ()
+        if not transports or any(each not in ("polling", "websocket") for each in transports):
+            raise OptionError(f"transports: expected some of 'polling', 'websocket', got {self.transports!r}")
+        object.__setattr__(self, "transports", transports)
+        object.__setattr__(self, "cors", _group(Cors, "cors", self.cors))
+        object.__setattr__(self, "cookie", _group(Cookie, "cookie", self.cookie))
+        object.__setattr__(
+            self, "http_compression", _group(Compression, "http_compression", self.http_compression)
+        )
+        object.__setattr__(self, "limits", _group(Limits, "limits", self.limits) or Limits())
+        object.__setattr__(
+            self, "backpressure", _group(Backpressure, "backpressure", self.backpressure) or Backpressure()
+        )
+        if self.allow_request is not None and not callable(self.allow_request):
+            raise OptionError(f"allow_request: expected a callable, got {self.allow_request!r}")
+
+
+def _group(kind: type[Any], name: str, value: Any) -> Any:
+    """An option group from a group, a mapping of its fields, True (its defaults) or None/False (off)."""
+    if value is None or value is False:
+        return None
+    if value is True:
+        return kind()
+    if isinstance(value, kind):
+        return value
+    if isinstance(value, Mapping):
+        try:
+            return kind(**value)
+        except TypeError as error:
+            raise TypeError(f"{name}: {error}") from None
+    raise OptionError(f"{name}: expected {kind.__name__}(...), a mapping, True or None, got {value!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """The options of the Socket.IO layer above the engine."""
+
+    connect_timeout: float = 45.0
+    """Seconds after which a connection that has joined no namespace is closed."""
+
+    def __post_init__(self) -> None:
+        _positive("connect_timeout", self.connect_timeout)

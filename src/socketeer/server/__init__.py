@@ -1,0 +1,1 @@
+"""Floor 4, the server: namespaces, sockets, rooms, broadcasts."""

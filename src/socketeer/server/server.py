@@ -1,0 +1,198 @@
+"""The Socket.IO server: namespaces above an Engine.IO server. How it is reached over the network is not its business.
+
+https://socket.io/docs/v4/server-api/#server
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from typing import Any, overload
+
+from socketeer.engine.server import EngineServer
+from socketeer.engine.session import Session
+from socketeer.engine.timers import Timer, TimerWheel
+from socketeer.messaging.connection import Connection
+from socketeer.messaging.handlers import F, Function
+from socketeer.options import (
+    AllowRequest,
+    Backpressure,
+    Compression,
+    Cookie,
+    Cors,
+    EngineOptions,
+    Limits,
+    ServerOptions,
+    TransportName,
+)
+from socketeer.protocol.packet import CONNECT_ERROR
+from socketeer.protocol.parser import Parser, namespace_prefix
+from socketeer.server.middleware import Middleware
+from socketeer.server.namespace import Namespace
+from socketeer.server.operators import Broadcasting, BroadcastOperator
+
+_ENGINE = EngineOptions()
+_SERVER = ServerOptions()
+
+
+class BaseServer(Broadcasting):
+    """Namespaces, and the main one's methods at hand. :class:`socketeer.Server` adds the ways to run it.
+
+    Attributes:
+        engine: the Engine.IO server below, with its own events.
+        sockets: the main namespace, ``/``.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: str = _ENGINE.path,
+        transports: Collection[TransportName] = _ENGINE.transports,
+        ping_interval: float = _ENGINE.ping_interval,
+        ping_timeout: float = _ENGINE.ping_timeout,
+        upgrade_timeout: float = _ENGINE.upgrade_timeout,
+        connect_timeout: float = _SERVER.connect_timeout,
+        max_http_buffer_size: int = _ENGINE.max_http_buffer_size,
+        allow_upgrades: bool = _ENGINE.allow_upgrades,
+        allow_request: AllowRequest | None = None,
+        cors: Cors | Mapping[str, Any] | None = None,
+        cookie: Cookie | Mapping[str, Any] | bool | None = None,
+        http_compression: Compression | Mapping[str, Any] | bool | None = True,
+        backpressure: Backpressure = _ENGINE.backpressure,
+        limits: Limits = _ENGINE.limits,
+    ) -> None:
+        """Make a server; nothing listens yet.
+
+        Args:
+            path: where it answers, below the root of the host.
+            transports: which ones clients may use.
+            ping_interval: seconds between the server's pings.
+            ping_timeout: seconds that a client may take to answer a ping.
+            upgrade_timeout: seconds that an upgrade to WebSocket may take.
+            connect_timeout: seconds after which a connection without a namespace is closed.
+            max_http_buffer_size: bytes of one message, or of one long-polling body, at most.
+            allow_upgrades: whether long-polling clients may move to WebSocket.
+            allow_request: called with each handshake's request; True lets it in.
+            cors: which other origins may connect; None for none.
+            cookie: a cookie with the session id; None for none.
+            http_compression: when long-polling answers are compressed; False for never.
+            backpressure: water marks of each client's queue.
+            limits: what one client may ask for.
+
+        Raises:
+            OptionError: an option is out of its range.
+            TypeError: there is no option of that name.
+        """
+        self.options = ServerOptions(connect_timeout=connect_timeout)
+        engine = EngineOptions(
+            path=path,
+            transports=tuple(transports),
+            ping_interval=ping_interval,
+            ping_timeout=ping_timeout,
+            upgrade_timeout=upgrade_timeout,
+            max_http_buffer_size=max_http_buffer_size,
+            allow_upgrades=allow_upgrades,
+            allow_request=allow_request,
+            cors=cors,  # type: ignore[arg-type]
+            cookie=cookie,  # type: ignore[arg-type]
+            http_compression=http_compression,  # type: ignore[arg-type]
+            backpressure=backpressure,
+            limits=limits,
+        )
+        self.parser = Parser(limits.max_attachments)
+        self.engine = EngineServer(engine, self._on_session)
+        self._namespaces: dict[str, Namespace] = {}
+        self._idle: dict[Connection, Timer] = {}
+        """Connections that have joined no namespace yet, with the end of their patience."""
+        self.sockets = self.of("/")
+
+    # --- namespaces -----------------------------------------------------------------------------
+
+    def of(self, name: str) -> Namespace:
+        """The namespace of that name, made if it is not there; a missing slash in front is added."""
+        name = name if name.startswith("/") else f"/{name}"
+        nsp = self._namespaces.get(name)
+        if nsp is None:
+            nsp = self._namespaces[name] = Namespace(name, self)
+            if name != "/":
+                self.sockets.announce("new_namespace", nsp)
+        return nsp
+
+    @overload
+    def on(self, event: str) -> Callable[[F], F]: ...
+    @overload
+    def on(self, event: str, handler: F) -> F: ...
+    def on(self, event: str, handler: F | None = None) -> F | Callable[[F], F]:
+        """Call ``handler`` at ``connection(socket)`` and the other events of the main namespace.
+
+        ``new_namespace(namespace)`` tells of each namespace that is made. Also a decorator.
+        """
+        return self.sockets.on(event) if handler is None else self.sockets.on(event, handler)
+
+    @overload
+    def once(self, event: str) -> Callable[[F], F]: ...
+    @overload
+    def once(self, event: str, handler: F) -> F: ...
+    def once(self, event: str, handler: F | None = None) -> F | Callable[[F], F]:
+        """As :meth:`on`, for the next time only."""
+        return self.sockets.once(event) if handler is None else self.sockets.once(event, handler)
+
+    def off(self, event: str | None = None, handler: Function | None = None) -> None:
+        """Forget a handler, all of an event, or all there are."""
+        self.sockets.off(event, handler)
+
+    def use(self, middleware: Middleware) -> Middleware:
+        """Ask ``middleware(socket)`` about each client of the main namespace; see :meth:`Namespace.use`."""
+        return self.sockets.use(middleware)
+
+    def _operator(self) -> BroadcastOperator:
+        return BroadcastOperator(self.sockets)
+
+    @property
+    def wheel(self) -> TimerWheel:
+        """The timer wheel of the running loop."""
+        return self.engine.wheel
+
+    # --- connections ----------------------------------------------------------------------------
+
+    def _on_session(self, session: Session) -> Connection:
+        connection = Connection(session, self.parser, self)
+        timer = self._idle[connection] = Timer(partial(self._no_namespace, connection))
+        session.wheel.set(timer, self.options.connect_timeout)
+        return connection
+
+    def _no_namespace(self, connection: Connection) -> None:
+        connection.close()
+
+    def on_connect(self, connection: Connection, nsp: str, data: Any) -> None:
+        """A CONNECT packet has come."""
+        limit = connection.session.options.limits.max_namespaces
+        if len(connection.sockets) + len(connection.joining) >= limit:
+            connection.violation(f"more than {limit} namespaces (max_namespaces)", nsp)
+            return
+        namespace = self._namespaces.get(nsp)
+        if namespace is None:
+            refusal = self.parser.encode_control(
+                CONNECT_ERROR, namespace_prefix(nsp), {"message": "Invalid namespace"}
+            )
+            connection.session.send(refusal)
+        else:
+            namespace.connect(connection, data or {})
+
+    def on_joined(self, connection: Connection) -> None:
+        """A connection has joined a namespace: it may stay."""
+        timer = self._idle.pop(connection, None)
+        if timer is not None:
+            connection.session.wheel.clear(timer)
+
+    def on_connection_closed(self, connection: Connection) -> None:
+        """A connection has ended."""
+        self.on_joined(connection)
+
+    async def close(self) -> None:
+        """Disconnect everybody with reason ``server shutting down`` and refuse new clients."""
+        for nsp in self._namespaces.values():
+            nsp.shut_down()
+        self.engine.close()
+        for nsp in self._namespaces.values():
+            await nsp.adapter.close()
