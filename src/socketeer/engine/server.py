@@ -34,7 +34,17 @@ class EngineServer(Emitter):
     ``connection(session)``.
     """
 
-    __slots__ = ("_addresses", "_closing", "_cors", "_make_handler", "_warned_origins", "_wheel", "_wheel_loop", "options", "sessions")
+    __slots__ = (
+        "_addresses",
+        "_closing",
+        "_cors",
+        "_make_handler",
+        "_warned_origins",
+        "_wheel",
+        "_wheel_loop",
+        "options",
+        "sessions",
+    )
 
     def __init__(self, options: EngineOptions, make_handler: Callable[[Session], SessionHandler]) -> None:
         super().__init__()
@@ -149,7 +159,9 @@ class EngineServer(Emitter):
         try:
             session = check(request, self.sessions, self.options, websocket)
         except ValueError as error:
-            raise RequestRefused(BAD_REQUEST, {"name": "INVALID_QUERY", "error": str(error)}, request) from None
+            raise RequestRefused(
+                BAD_REQUEST, {"name": "INVALID_QUERY", "error": str(error)}, request
+            ) from None
         if not await self._cors.allows(request):
             origin = request.headers.get("origin", "")
             raise RequestRefused(FORBIDDEN, {"origin": origin}, request, 403)
@@ -192,7 +204,9 @@ class EngineServer(Emitter):
         """Once for each origin, and for a bounded number of them: it is the first thing people trip over."""
         if origin not in self._warned_origins and len(self._warned_origins) < 16:
             self._warned_origins.add(origin)
-            log.warning("origin %.200r is not allowed; allow it by Server(cors=Cors(origin=%.200r))", origin, origin)
+            log.warning(
+                "origin %.200r is not allowed; allow it by Server(cors=Cors(origin=%.200r))", origin, origin
+            )
 
     def _new_session(self, request: Request) -> Session:
         sid = generate_id()
@@ -201,7 +215,9 @@ class EngineServer(Emitter):
         self._addresses[request.address] += 1
         return session
 
-    def _open(self, session: Session, transport: PollingTransport | WebSocketTransport, upgrades: list[str]) -> None:
+    def _open(
+        self, session: Session, transport: PollingTransport | WebSocketTransport, upgrades: list[str]
+    ) -> None:
         options = self.options
         handshake = open_packet(
             session.id, upgrades, options.ping_interval, options.ping_timeout, options.max_http_buffer_size

@@ -18,7 +18,18 @@ from socketeer.engine.http.message import Request
 from socketeer.engine.timers import Timer, TimerWheel
 from socketeer.errors import PacketError
 from socketeer.options import EngineOptions
-from socketeer.protocol.engineio import BASE64, CLOSE, MESSAGE, NOOP, OPEN, PING, PING_PACKET, PONG, UPGRADE, decode_base64
+from socketeer.protocol.engineio import (
+    BASE64,
+    CLOSE,
+    MESSAGE,
+    NOOP,
+    OPEN,
+    PING,
+    PING_PACKET,
+    PONG,
+    UPGRADE,
+    decode_base64,
+)
 from socketeer.protocol.frame import Message
 
 log = logging.getLogger("socketeer")
@@ -161,7 +172,9 @@ class Session:
 
     # --- life -----------------------------------------------------------------------------------
 
-    def open(self, transport: Transport, handshake: Message, make_handler: Callable[[Session], SessionHandler]) -> None:
+    def open(
+        self, transport: Transport, handshake: Message, make_handler: Callable[[Session], SessionHandler]
+    ) -> None:
         """Begin on ``transport``: the open packet leaves first, then the heartbeat starts."""
         self.transport = transport
         self.send = transport.send

@@ -158,7 +158,9 @@ def _request(scope: Scope, body: _Body | None) -> Request:
         method=scope.get("method", "GET"),
         path=scope["path"],
         query_string=scope.get("query_string", b"").decode("latin-1"),
-        raw_headers=[(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]],
+        raw_headers=[
+            (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]
+        ],
         address=client[0] if client else "",
         secure=scope.get("scheme") in ("https", "wss"),
         body=None if body is None else body.pieces,
@@ -182,7 +184,9 @@ async def _respond(send: Send, kind: str, response: Response) -> None:
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "http":
         body = b"Not Found"
-        await _respond(send, "http.response", Response(404, {"content-type": "text/plain; charset=utf-8"}, body))
+        await _respond(
+            send, "http.response", Response(404, {"content-type": "text/plain; charset=utf-8"}, body)
+        )
     elif scope["type"] == "websocket":
         await receive()
         await send({"type": "websocket.close"})

@@ -101,7 +101,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     if sys.platform == "win32":
         return None
     try:
-        import uvloop
+        import uvloop  # noqa: PLC0415 - there is none for Windows
     except ImportError:  # an interpreter that uvloop does not support
         return None
     return uvloop.new_event_loop

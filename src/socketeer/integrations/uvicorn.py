@@ -39,6 +39,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     _taken = False
     _received = 0
+    _inner: Any = None
 
     def data_received(self, data: bytes) -> None:
         """As uvicorn's; the first piece is the handshake, which uvicorn's HTTP parser has read already."""
@@ -47,19 +48,21 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     async def run_asgi(self) -> None:
         """Run the application; if it has taken the connection over, leave it alone afterwards."""
-        self.scope["extensions"][TAKE_OVER] = self._take_over  # type: ignore[index]
-        app, self.app = self.app, self._until_taken
-        self._inner = app
+        extensions: dict[str, Any] = {**(self.scope["extensions"] or {}), TAKE_OVER: self._take_over}
+        self.scope["extensions"] = extensions
+        self._inner, self.app = self.app, self._until_taken
         await super().run_asgi()
 
     async def _until_taken(self, scope: Any, receive: Any, send: Any) -> None:
-        await self._inner(scope, receive, send)  # type: ignore[misc]
+        await self._inner(scope, receive, send)
         if self._taken:
             # uvicorn would close a connection whose application has returned.
             self.handshake_complete = True
             self.transport = _NO_TRANSPORT
 
-    def _take_over(self, options: EngineOptions, headers: dict[str, str], ready: Callable[[Carrier], None]) -> None:
+    def _take_over(
+        self, options: EngineOptions, headers: dict[str, str], ready: Callable[[Carrier], None]
+    ) -> None:
         if self._received > 1 or self.transport.is_closing():
             # Bytes before our answer: no client does that, and they would be lost.
             self.transport.close()
@@ -95,7 +98,10 @@ class Server(uvicorn.Server):
     """A uvicorn server that tells when it listens and closes the Socket.IO sessions before it waits for requests."""
 
     def __init__(
-        self, config: uvicorn.Config, on_listening: Callable[[list[str]], None], on_stop: Callable[[], Awaitable[None]]
+        self,
+        config: uvicorn.Config,
+        on_listening: Callable[[list[str]], None],
+        on_stop: Callable[[], Awaitable[None]],
     ) -> None:
         super().__init__(config)
         self._on_listening = on_listening
@@ -127,7 +133,7 @@ class Server(uvicorn.Server):
 
 
 def make_config(app: Any, host: str, port: int, access_log: bool, **settings: Any) -> uvicorn.Config:
-    """uvicorn's configuration with what Socketeer needs; ``settings`` are uvicorn's own and win."""
+    """Uvicorn's configuration with what Socketeer needs; ``settings`` are uvicorn's own and win."""
     merged: dict[str, Any] = {
         "host": host,
         "port": port,

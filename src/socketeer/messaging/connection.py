@@ -48,7 +48,17 @@ class Side(Protocol):
 class Connection:
     """The Socket.IO side of one session. It is the session's handler."""
 
-    __slots__ = ("_left", "_partial", "_partial_timer", "_side", "closed", "joining", "parser", "session", "sockets")
+    __slots__ = (
+        "_left",
+        "_partial",
+        "_partial_timer",
+        "_side",
+        "closed",
+        "joining",
+        "parser",
+        "session",
+        "sockets",
+    )
 
     def __init__(self, session: Session, parser: Parser, side: Side) -> None:
         self.session = session

@@ -72,7 +72,7 @@ def run_handler(
                 return
         if done is not None and signature.ack_at < 0:
             done(result)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever a handler lets out
         on_error(error, event)
     except asyncio.CancelledError:
         log.warning("a handler of %.100r was cancelled", event)
@@ -92,7 +92,7 @@ def _finish(
             on_error(error, event)
         elif done is not None:
             done(task.result())
-    except Exception as failure:  # the result cannot be sent
+    except Exception as failure:  # noqa: BLE001 - the result cannot be sent
         on_error(failure, event)
 
 

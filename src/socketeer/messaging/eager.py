@@ -85,20 +85,19 @@ else:
             return self._coroutine
 
         def get_name(self) -> str:
-            return self._coroutine.__qualname__ if self.task is None else self.task.get_name()
+            return repr(self._coroutine) if self.task is None else self.task.get_name()
 
     @types.coroutine
     def _go_on(coroutine: Coroutine[Any, Any, Any], waited_for: Any) -> Generator[Any, Any, Any]:
         """The rest of a coroutine that has been started already, as something a task can run."""
         while True:
+            thrown: BaseException | None = None
             try:
-                sent = yield waited_for
-            except BaseException as error:
-                step, value = coroutine.throw, error
-            else:
-                step, value = coroutine.send, sent
+                yield waited_for
+            except BaseException as error:  # noqa: BLE001 - it goes on into the coroutine
+                thrown = error
             try:
-                waited_for = step(value)
+                waited_for = coroutine.send(None) if thrown is None else coroutine.throw(thrown)
             except StopIteration as stop:
                 return stop.value
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Sequence
+from operator import is_
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -134,7 +135,7 @@ def _hints(function: Function) -> dict[str, Any]:
     target = _unwrap(function)
     try:
         hints = typing.get_type_hints(target, localns=_closure_names(target))
-    except Exception:
+    except Exception:  # noqa: BLE001 - annotations may hold any expression
         return {}
     return {name: hint for name, hint in hints.items() if hint is Ack or _convertible(hint)}
 
@@ -155,14 +156,11 @@ def _convertible(hint: Any) -> bool:
     if hint is Any or hasattr(hint, "model_validate"):
         return True
     try:
-        msgspec.json.schema(hint)
-    except Exception:
-        try:
-            msgspec.convert(None, hint)
-        except msgspec.ValidationError:
-            return True
-        except Exception:
-            return False
+        msgspec.convert(None, hint)
+    except msgspec.ValidationError:
+        return True
+    except Exception:  # noqa: BLE001 - msgspec refuses what it does not know in several ways
+        return False
     return True
 
 
@@ -178,9 +176,8 @@ def read_signature(function: Function, typed: bool = True) -> Signature:
     if any(isinstance(each, str) for each in annotations) and code.co_freevars:
         return Signature(function, typed)  # names in the annotations may mean another thing in each closure
     known = _signatures.get(code)
-    if known is not None and len(known[0]) == len(annotations):
-        if all(one is other for one, other in zip(known[0], annotations, strict=True)):
-            return known[1]
+    if known is not None and len(known[0]) == len(annotations) and all(map(is_, known[0], annotations)):
+        return known[1]
     signature = Signature(function, typed)
     _signatures[code] = (annotations, signature)
     return signature

@@ -1,7 +1,7 @@
-"""Engine.IO 4: packet types, long-polling payloads, the open handshake.
+r"""Engine.IO 4: packet types, long-polling payloads, the open handshake.
 
 https://socket.io/docs/v4/engine-io-protocol/. A packet of text is its type character and its data;
-a WebSocket carries one in each text frame, a long-polling payload several, parted by ``\\x1e``.
+a WebSocket carries one in each text frame, a long-polling payload several, parted by ``\x1e``.
 A binary packet is always a message: a binary frame, or ``b`` and base64 in text.
 """
 
@@ -42,7 +42,9 @@ ERROR_MESSAGES = {
 }
 
 
-def open_packet(sid: str, upgrades: list[str], ping_interval: float, ping_timeout: float, max_payload: int) -> Message:
+def open_packet(
+    sid: str, upgrades: list[str], ping_interval: float, ping_timeout: float, max_payload: int
+) -> Message:
     """The first packet of a session. The times are seconds here and milliseconds on the wire."""
     handshake = {
         "sid": sid,
@@ -77,5 +79,7 @@ def decode_payload(body: bytes, max_packets: int) -> list[bytes]:
     """
     packets = body.split(RECORD_SEPARATOR, max_packets)
     if len(packets) > max_packets:
-        raise PacketError(f"long-polling payload: expected at most {max_packets} packets (max_payload_packets)")
+        raise PacketError(
+            f"long-polling payload: expected at most {max_packets} packets (max_payload_packets)"
+        )
     return packets

@@ -24,7 +24,7 @@ def run_middlewares(middlewares: Sequence[Middleware], subject: Any, verdict: Ve
     """Ask each middleware about ``subject``, then call ``verdict``, now or later, once."""
     try:
         task, _ = start(_ask(tuple(middlewares), subject))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever a middleware raises is its refusal
         verdict(error)
         return
     if task is None:

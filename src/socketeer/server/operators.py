@@ -16,6 +16,7 @@ from socketeer.protocol.packet import RESERVED_EVENTS
 from socketeer.server.adapter import Room, Target
 from socketeer.server.ports import BroadcastSite
 
+EVERYBODY = Target()
 
 
 def check_event(event: str) -> None:
@@ -118,7 +119,7 @@ class BroadcastOperator(Broadcasting):
 
     __slots__ = ("_site", "_target")
 
-    def __init__(self, site: BroadcastSite, target: Target = Target()) -> None:
+    def __init__(self, site: BroadcastSite, target: Target = EVERYBODY) -> None:
         self._site = site
         self._target = target
 

@@ -19,8 +19,8 @@ from socketeer.server.adapter import Flags, Room, Target
 from socketeer.server.handshake import Handshake
 from socketeer.server.middleware import Middleware, run_middlewares
 from socketeer.server.operators import BroadcastOperator, check_event, room_names
-from socketeer.server.single import Drained, SocketOperator
 from socketeer.server.ports import Home
+from socketeer.server.single import Drained, SocketOperator
 
 log = logging.getLogger("socketeer")
 

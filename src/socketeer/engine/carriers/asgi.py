@@ -102,7 +102,9 @@ class AsgiCarrier:
             self._put({"type": "websocket.send", "bytes": attachment}, len(attachment))
         if self._held > self._backpressure.max_bytes:
             self.abort()
-            self.receiver.carrier_lost("transport error", "more than max_bytes queued: the client does not read")
+            self.receiver.carrier_lost(
+                "transport error", "more than max_bytes queued: the client does not read"
+            )
 
     def _put(self, event: Event, size: int) -> None:
         self._queue.append(event)
@@ -121,7 +123,7 @@ class AsgiCarrier:
                 self._held -= len(payload)
                 if self._held <= self._backpressure.low_water:
                     self._room.set()
-        except Exception as error:  # servers raise what they like when the peer has gone
+        except Exception as error:  # noqa: BLE001 - servers raise what they like when the peer has gone
             log.debug("websocket send failed: %r", error)
             self._queue.clear()
             if not self._ended.is_set():

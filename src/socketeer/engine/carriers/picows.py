@@ -48,7 +48,7 @@ class _Silent(logging.LoggerAdapter[logging.Logger]):
     An adapter also keeps picows from making a logger object for each connection.
     """
 
-    def isEnabledFor(self, level: int) -> bool:
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802, ARG002 - logging's name
         return False
 
     def log(self, *args: object, **kwargs: object) -> None:
@@ -241,7 +241,9 @@ class PicowsCarrier(WSListener):
             self._flusher.add(self)
         elif self._paused and self.held() > self._backpressure.max_bytes:
             self.abort()
-            self.receiver.carrier_lost("transport error", "more than max_bytes queued: the client does not read")
+            self.receiver.carrier_lost(
+                "transport error", "more than max_bytes queued: the client does not read"
+            )
 
     def flush(self) -> None:
         """Write what is pending, unless the peer has to read first."""
@@ -302,7 +304,11 @@ def _nothing() -> int:
 
 
 def take_over(
-    transport: asyncio.Transport, carrier: PicowsCarrier, key: str, headers: list[tuple[str, str]], max_size: int
+    transport: asyncio.Transport,
+    carrier: PicowsCarrier,
+    key: str,
+    headers: list[tuple[str, str]],
+    max_size: int,
 ) -> None:
     """Answer a WebSocket handshake on ``transport`` and leave its frames to ``carrier``.
 

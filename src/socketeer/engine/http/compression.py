@@ -66,13 +66,11 @@ def preferred_encoding(accept_encoding: str) -> str | None:
 
 
 def _parse(accept_encoding: str) -> list[tuple[str, float]]:
-    """The header's entries as (name in lower case, quality); what is no entry is left out."""
+    """The header's entries as (name in lower case, quality); a broken entry has a name that nothing has."""
     offers: list[tuple[str, float]] = []
     for part in accept_encoding.split(","):
         name, *parameters = part.split(";")
-        name = name.strip().lower()
-        if name and len(name.split()) == 1:
-            offers.append((name, _quality(parameters)))
+        offers.append((name.strip().lower(), _quality(parameters)))
     return offers
 
 

@@ -36,9 +36,8 @@ class Request:
         """The headers by lower-case name; several of one name are joined by a comma, the Cookie's by ``; ``."""
         headers: dict[str, str] = {}
         for name, value in self.raw_headers:
-            if name in headers:
-                value = headers[name] + ("; " if name == "cookie" else ", ") + value
-            headers[name] = value
+            separator = "; " if name == "cookie" else ", "
+            headers[name] = headers[name] + separator + value if name in headers else value
         return headers
 
     @cached_property

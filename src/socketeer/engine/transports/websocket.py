@@ -78,14 +78,14 @@ class Probe:
         else:
             self.cancel()
 
-    def receive_binary(self, data: bytes) -> None:
+    def receive_binary(self, data: bytes) -> None:  # noqa: ARG002
         """No binary belongs into a probe."""
         self.cancel()
 
     def batch_over(self) -> None:
         """Nothing depends on it here."""
 
-    def carrier_lost(self, reason: str, description: str) -> None:
+    def carrier_lost(self, reason: str, description: str) -> None:  # noqa: ARG002
         """The probe's WebSocket has gone: the session goes on polling."""
         self._forget()
 
