@@ -58,6 +58,11 @@ class Heartbeat(Enum):
     """The pong is late; something else has come and given it more time, once."""
 
 
+# Names of this module: looking a member up on its class costs as much as the rest of the check.
+_OPEN: Final = State.OPEN
+_AWAITING: Final = Heartbeat.AWAITING
+
+
 class SessionHandler(Protocol):
     """Who gets a session's messages: the floor above."""
 
@@ -67,10 +72,6 @@ class SessionHandler(Protocol):
 
     def on_binary(self, data: bytes) -> None:
         """A binary message."""
-        ...
-
-    def on_batch_over(self) -> None:
-        """All messages that came in together have been delivered."""
         ...
 
     def on_upgrade(self) -> None:
@@ -241,10 +242,10 @@ class Session:
 
     def receive_text(self, data: bytes) -> None:
         """One packet in text form, from whatever transport."""
-        if self.state is not State.OPEN:
+        if self.state is not _OPEN:
             return
         kind = data[0] if data else -1
-        if self._heartbeat is Heartbeat.AWAITING and kind != PONG:
+        if self._heartbeat is _AWAITING and kind != PONG:
             # engine.io 6.6.12: the first other packet after a ping gives the pong more time, once.
             self._heartbeat = Heartbeat.AWAITING_REFRESHED
             self.wheel.set(self._timer, self.options.ping_timeout)
@@ -276,13 +277,8 @@ class Session:
 
     def receive_binary(self, data: bytes) -> None:
         """One binary message."""
-        if self.state is State.OPEN:
+        if self.state is _OPEN:
             self.handler.on_binary(data)
-
-    def batch_over(self) -> None:
-        """What came in one read or one payload has been delivered."""
-        if self.state is State.OPEN:
-            self.handler.on_batch_over()
 
     def carrier_lost(self, reason: str, description: str) -> None:
         """The WebSocket that carried the session has ended."""

@@ -5,13 +5,14 @@ https://socket.io/docs/v4/socket-io-protocol/
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any, Protocol
 
 from socketeer.engine.session import Session
 from socketeer.engine.timers import Timer
 from socketeer.errors import PacketError
-from socketeer.protocol.packet import CONNECT, CONNECT_ERROR, Packet
+from socketeer.protocol.packet import CONNECT, CONNECT_ERROR, EVENT, Packet
 from socketeer.protocol.parser import Parser, Partial
 
 log = logging.getLogger("socketeer")
@@ -71,7 +72,7 @@ class Connection:
         self._partial: Partial | None = None
         self._partial_timer: Timer | None = None
         self._left: set[str] | None = None
-        """Namespaces left during the present batch: what the client had sent before it knew is passed over."""
+        """Namespaces left in this turn of the loop: what came in together with the leaving is passed over."""
 
     # --- from the session -----------------------------------------------------------------------
 
@@ -81,12 +82,17 @@ class Connection:
             if self._partial is not None:
                 raise PacketError("got plaintext data when reconstructing a packet")
             packet = self.parser.decode(data)
-            if type(packet) is Packet:
-                self._route(packet)
-            else:
-                self._expect_attachments(packet)  # type: ignore[arg-type]
         except PacketError as error:
             self._broken(error)
+            return
+        if isinstance(packet, Partial):
+            self._expect_attachments(packet)
+            return
+        socket = self.sockets.get(packet.nsp)
+        if socket is not None and packet.type == EVENT:  # by far the most
+            socket.on_packet(packet)
+        else:
+            self._route(packet)
 
     def on_binary(self, data: bytes) -> None:
         """A binary message: the next attachment of the packet before it."""
@@ -99,10 +105,6 @@ class Connection:
                 self._route(packet)
         except PacketError as error:
             self._broken(error)
-
-    def on_batch_over(self) -> None:
-        """Forget which namespaces were left in this batch."""
-        self._left = None
 
     def on_upgrade(self) -> None:
         """Nothing depends on the transport here."""
@@ -153,9 +155,15 @@ class Connection:
     def left(self, nsp: str) -> None:
         """The namespace's socket has gone."""
         self.sockets.pop(nsp, None)
+        if self.closed:
+            return
         if self._left is None:
             self._left = set()
+            asyncio.get_running_loop().call_soon(self._forget_left)
         self._left.add(nsp)
+
+    def _forget_left(self) -> None:
+        self._left = None
 
     # --- the end --------------------------------------------------------------------------------
 

@@ -62,8 +62,10 @@ def run_handler(
     """Call one handler; ``done`` gets its result once it has one, unless the handler takes the ack itself."""
     signature = handler.signature
     try:
-        values = signature.fit(args, ack or _NO_ACK if signature.ack_at >= 0 else None)
-        result = handler.function(*values)
+        if signature.plain and len(args) == signature.required == signature.maximum:
+            result = handler.function(*args)
+        else:
+            result = handler.function(*signature.fit(args, ack or _NO_ACK))
         if signature.is_async:
             task, result = start(result)
             if task is not None:

@@ -86,7 +86,7 @@ class Signature:
         if self.maximum == 0:
             self.maximum = len(self.parameters)
 
-    def fit(self, args: Sequence[Any], ack: Ack | None) -> Sequence[Any]:
+    def fit(self, args: Sequence[Any], ack: Ack) -> Sequence[Any]:
         """The arguments to call the handler with.
 
         Raises:
@@ -197,10 +197,12 @@ class Handler:
 class HandlerTable:
     """Listeners by event; an event's listeners are a tuple, so that a running dispatch sees no change."""
 
-    __slots__ = ("_table",)
+    __slots__ = ("_once", "_table")
 
     def __init__(self) -> None:
         self._table: dict[Any, tuple[Handler, ...]] = {}
+        self._once = False
+        """Whether a listener for one time was ever added: most tables need not look for one."""
 
     def add(self, event: str, function: Function, once: bool = False, typed: bool = True) -> None:
         """Listen to ``event``; with ``typed``, annotations convert and check what comes from a peer.
@@ -211,6 +213,7 @@ class HandlerTable:
         if not callable(function):
             raise UsageError(f"listener of {event!r}: expected a function, got {function!r}")
         self._table[event] = (*self._table.get(event, ()), Handler(function, once, typed))
+        self._once = self._once or once
 
     def remove(self, event: str | None, function: Function | None) -> None:
         """Forget a listener, all of an event, or with None all there are."""
@@ -240,7 +243,7 @@ class HandlerTable:
     def take(self, event: Any) -> tuple[Handler, ...]:
         """The listeners of ``event``, those for one time removed."""
         handlers = self._table.get(event, ())
-        for handler in handlers:
+        for handler in handlers if self._once else ():
             if handler.once:
                 self.discard(event, lambda each, this=handler: each is this)  # type: ignore[misc]
         return handlers

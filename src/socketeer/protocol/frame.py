@@ -9,20 +9,25 @@ from __future__ import annotations
 
 from binascii import b2a_base64
 from collections.abc import Sequence
+from typing import Final
+
+import msgspec
 
 #: Between the packets of a long-polling payload (Engine.IO protocol 4, "Payload").
 RECORD_SEPARATOR = b"\x1e"
 
-_TEXT = 0x81
-_BINARY = 0x82
-_SHORT_TEXT = tuple(bytes((_TEXT, size)) for size in range(126))
+_TEXT: Final = 0x81
+_BINARY: Final = 0x82
+#: Payloads of fewer bytes have their length in the frame's second byte (RFC 6455 section 5.2).
+_SHORT: Final = 126
+_SHORT_TEXT = tuple(bytes((_TEXT, size)) for size in range(_SHORT))
 
 #: An empty close frame: the peer sees code 1005, as from the official server.
 CLOSE_FRAME = b"\x88\x00"
 
 
 def _header(first: int, size: int) -> bytes:
-    if size < 126:
+    if size < _SHORT:
         return bytes((first, size))
     if size < 65_536:
         return bytes((first, 126)) + size.to_bytes(2, "big")
@@ -32,7 +37,7 @@ def _header(first: int, size: int) -> bytes:
 def text_frame(data: bytes) -> bytes:
     """One unmasked text frame."""
     size = len(data)
-    if size < 126:
+    if size < _SHORT:
         return _SHORT_TEXT[size] + data
     return _header(_TEXT, size) + data
 
@@ -52,42 +57,44 @@ def pong_frame(data: bytes) -> bytes:
     return bytes((0x8A, len(data))) + data
 
 
-class Message:
+class Message(msgspec.Struct, gc=False):
     """One Engine.IO packet in text form and the binary packets that follow it.
 
-    ``text`` starts with the Engine.IO packet type (``4`` for a message). ``attachments`` are the
-    binary packets of a Socket.IO packet with binary data; they stay together with it in any queue.
+    ``attachments`` are the binary packets of a Socket.IO packet with binary data; they stay
+    together with it in any queue.
     """
 
-    __slots__ = ("_frames", "_payload", "attachments", "compress", "text")
-
-    def __init__(self, text: bytes, attachments: Sequence[bytes] = (), compress: bool = True) -> None:
-        self.text = text
-        self.attachments = attachments
-        self.compress = compress
-        """False keeps a long-polling answer with this message from being compressed for its sake."""
-        self._frames: bytes | None = None
-        self._payload: bytes | None = None
+    text: bytes
+    """Starts with the Engine.IO packet type (``4`` for a message)."""
+    attachments: Sequence[bytes] = ()
+    compress: bool = True
+    """False keeps a long-polling answer with this message from being compressed for its sake."""
+    framed: bytes | None = None
+    """What :meth:`frames` has made."""
+    in_payload: bytes | None = None
+    """What :meth:`payload` has made."""
 
     def frames(self) -> bytes:
         """All of it as WebSocket frames of a server."""
-        frames = self._frames
-        if frames is None:
-            frames = text_frame(self.text)
+        framed = self.framed
+        if framed is None:
+            text = self.text
+            size = len(text)
+            framed = _SHORT_TEXT[size] + text if size < _SHORT else text_frame(text)
             if self.attachments:
-                frames = b"".join([frames, *map(binary_frame, self.attachments)])
-            self._frames = frames
-        return frames
+                framed = b"".join([framed, *map(binary_frame, self.attachments)])
+            self.framed = framed
+        return framed
 
     def payload(self) -> bytes:
         """All of it as a piece of a long-polling payload; binary as ``b`` and base64."""
-        payload = self._payload
+        payload = self.in_payload
         if payload is None:
             payload = self.text
             if self.attachments:
                 encoded = (b"b" + b2a_base64(each, newline=False) for each in self.attachments)
                 payload = RECORD_SEPARATOR.join([payload, *encoded])
-            self._payload = payload
+            self.in_payload = payload
         return payload
 
     def size(self) -> int:

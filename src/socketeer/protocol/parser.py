@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from socketeer.errors import PacketError, UsageError
+from socketeer.errors import PacketError
 from socketeer.protocol.frame import Message
 from socketeer.protocol.packet import (
     ACK,
@@ -97,7 +97,10 @@ class Parser:
         Raises:
             TypeError: an argument cannot be sent as JSON and binary.
         """
-        body = self._dump(args)
+        try:
+            body = _dumps(args, self._extract)
+        except TypeError as error:
+            body = self._dump_again(args, error)
         if self._attachments:
             return self._with_attachments(BINARY_EVENT, prefix, ack_id, body, compress)
         if ack_id is None:
@@ -110,7 +113,10 @@ class Parser:
         Raises:
             TypeError: an argument cannot be sent as JSON and binary.
         """
-        body = self._dump(args)
+        try:
+            body = _dumps(args, self._extract)
+        except TypeError as error:
+            body = self._dump_again(args, error)
         if self._attachments:
             return self._with_attachments(BINARY_ACK, prefix, ack_id, body, True)
         return Message(b"43%b%d%b" % (prefix, ack_id, body))
@@ -126,23 +132,19 @@ class Parser:
         ack = b"" if ack_id is None else b"%d" % ack_id
         return Message(b"4%d%d-%b%b%b" % (type_, len(attachments), prefix, ack, body), attachments, compress)
 
-    def _dump(self, args: tuple[Any, ...] | list[Any]) -> bytes:
-        try:
-            return _dumps(args, self._extract)
-        except TypeError as error:
-            self._attachments = []
-            if "Dict key must be" in str(error):
-                return self._dump_any_keys(args)
-            cause = error.__cause__
-            raise (cause if isinstance(cause, UsageError) else TypeError(f"cannot send {error}")) from None
+    def _dump_again(self, args: tuple[Any, ...] | list[Any], error: TypeError) -> bytes:
+        """For keys that are no strings orjson has an option, at a price.
 
-    def _dump_any_keys(self, args: tuple[Any, ...] | list[Any]) -> bytes:
-        """JavaScript turns any key into a string; orjson does so only when asked, at a price."""
-        try:
-            return _dumps(args, self._extract, orjson.OPT_NON_STR_KEYS)
-        except TypeError as error:
-            self._attachments = []
-            raise TypeError(f"cannot send {error}") from None
+        JavaScript turns any key into a string.
+        """
+        self._attachments = []
+        if "Dict key must be" in str(error):
+            try:
+                return _dumps(args, self._extract, orjson.OPT_NON_STR_KEYS)
+            except TypeError as again:
+                self._attachments = []
+                error = again
+        raise TypeError(f"cannot send {error}") from None
 
     def _extract(self, value: Any) -> Any:
         """What orjson does not know: binary leaves a placeholder, the rest becomes plain data."""
@@ -166,8 +168,13 @@ class Parser:
         Raises:
             PacketError: it is no valid packet, for the reasons and in the words of the official decoder.
         """
-        if data[at : at + 2] == b"2[":
-            return Packet(EVENT, "/", _event(data[at + 1 :]))
+        if data[at : at + 2] == b"2[":  # an event of the main namespace, the most frequent of all
+            try:
+                args = _loads(data[at + 1 :])
+            except ValueError:
+                raise PacketError("invalid payload") from None
+            if type(args) is list and args and type(args[0]) is str and args[0] not in RESERVED_EVENTS:
+                return Packet(EVENT, "/", args)
         return self._decode(data, at)
 
     def _decode(self, data: bytes, at: int) -> Packet | Partial:

@@ -6,10 +6,11 @@ names follow socket.io-adapter 2.5 (https://socket.io/docs/v4/rooms/).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from socketeer.engine.session import Session
 from socketeer.protocol.frame import Message
 
 Room = str
@@ -42,18 +43,10 @@ class Target:
         return replace(self, flags=replace(self.flags, **flags))
 
 
-class Deliverable(Protocol):
+class Member(Protocol):
     """What an adapter needs of a socket."""
 
-    id: str
-
-    def deliver(self, message: Message, volatile: bool) -> None:
-        """Send an encoded packet."""
-        ...
-
-    async def drained(self) -> None:
-        """Wait until the client's queue is below its low-water mark."""
-        ...
+    conn: Session
 
 
 class Adapter(Protocol):
@@ -98,7 +91,7 @@ class MemoryAdapter:
 
     __slots__ = ("_members", "_rooms_of", "_sockets")
 
-    def __init__(self, sockets: Mapping[str, Deliverable]) -> None:
+    def __init__(self, sockets: Mapping[str, Member]) -> None:
         self._sockets = sockets
         # Dictionaries as ordered sets: broadcasts reach clients in the order in which they joined.
         self._members: dict[Room, dict[str, None]] = {}
@@ -158,16 +151,12 @@ class MemoryAdapter:
 
     def broadcast(self, message: Message, target: Target) -> None:
         """Send an encoded packet to all that ``target`` means."""
-        volatile = target.flags.volatile
-        for deliver in self._deliveries(target):
-            deliver(message, volatile)
-
-    def _deliveries(self, target: Target) -> Iterator[Callable[[Message, bool], None]]:
         sockets = self._sockets
+        volatile = target.flags.volatile
         for socket_id in self.select(target):
             socket = sockets.get(socket_id)
-            if socket is not None:
-                yield socket.deliver
+            if socket is not None and (not volatile or socket.conn.writable()):
+                socket.conn.send(message)
 
     async def close(self) -> None:
         """Nothing to end here."""

@@ -173,7 +173,7 @@ class BroadcastOperator(Broadcasting):
                 asked.append(socket)
                 replies.expect()
                 socket.acks.add(ack_id, replies)
-                socket.deliver(message, False)
+                socket.conn.send(message)
         try:
             return await replies.wait(site, target.flags.timeout if timeout is None else timeout)
         finally:

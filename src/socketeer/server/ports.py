@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from socketeer.engine.session import Session
 from socketeer.engine.timers import TimerWheel
 from socketeer.messaging.acks import AckTable
 from socketeer.messaging.connection import Connection
-from socketeer.protocol.frame import Message
 from socketeer.protocol.parser import Parser
 from socketeer.server.adapter import Adapter
 
@@ -17,10 +17,7 @@ class Receiver(Protocol):
     """A connected socket, as a broadcast sees it."""
 
     acks: AckTable
-
-    def deliver(self, message: Message, volatile: bool) -> None:
-        """Send an encoded packet."""
-        ...
+    conn: Session
 
     async def drained(self) -> None:
         """Wait until the client's queue is below its low-water mark."""

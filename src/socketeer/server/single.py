@@ -30,15 +30,11 @@ class Single(Protocol):
 
     id: str
     acks: AckTable
+    conn: Session
 
     @property
     def nsp(self) -> BroadcastSite:
         """Its namespace."""
-        ...
-
-    @property
-    def conn(self) -> Session:
-        """The session below."""
         ...
 
     @property

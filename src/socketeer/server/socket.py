@@ -5,16 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator, Iterable, Sequence
 from enum import Enum
-from typing import Any, overload
+from typing import Any, Final, overload
 
 from socketeer.engine.session import Session
 from socketeer.errors import ReservedEventError
 from socketeer.messaging.acks import AckTable
 from socketeer.messaging.connection import Connection
-from socketeer.messaging.dispatch import log_handler_error, run_handlers
+from socketeer.messaging.dispatch import log_handler_error, run_handler, run_handlers
 from socketeer.messaging.handlers import Ack, F, Function, HandlerTable
-from socketeer.protocol.frame import Message
-from socketeer.protocol.packet import ACK, DISCONNECT, EVENT, Packet
+from socketeer.protocol.packet import ACK, DISCONNECT, EVENT, RESERVED_EVENTS, Packet
 from socketeer.server.adapter import Flags, Room, Target
 from socketeer.server.handshake import Handshake
 from socketeer.server.middleware import Middleware, run_middlewares
@@ -39,6 +38,9 @@ class Life(Enum):
     DISCONNECTED = "disconnected"
 
 
+_DISCONNECTED: Final = Life.DISCONNECTED
+
+
 class Done:
     """What ``join`` and ``leave`` return: done already, in this process; awaiting it is free."""
 
@@ -60,6 +62,7 @@ class Socket:
         nsp: the namespace.
         data: a dict of your own.
         handshake: what the client said when it connected.
+        conn: the Engine.IO session below, shared with the client's other namespaces.
     """
 
     __slots__ = (
@@ -71,6 +74,7 @@ class Socket:
         "_life",
         "_middlewares",
         "acks",
+        "conn",
         "handshake",
         "id",
         "nsp",
@@ -83,9 +87,10 @@ class Socket:
         self.handshake = handshake
         self.recovered = False
         self.acks = AckTable()
+        self.conn: Session = connection.session
         self._connection = connection
         self._data: dict[str, Any] | None = None
-        self._drained = Drained(connection.session)
+        self._drained = Drained(self.conn)
         self._handlers = HandlerTable()
         self._life = Life.JOINING
         self._middlewares: tuple[Middleware, ...] = ()
@@ -116,11 +121,6 @@ class Socket:
     def gone(self) -> bool:
         """Whether it has disconnected; a socket still in its middlewares has not."""
         return self._life is Life.DISCONNECTED
-
-    @property
-    def conn(self) -> Session:
-        """The Engine.IO session below, shared with the client's other namespaces."""
-        return self._connection.session
 
     @property
     def rooms(self) -> set[Room]:
@@ -182,10 +182,11 @@ class Socket:
             ReservedEventError: the name belongs to Socket.IO.
             TypeError: an argument cannot be sent.
         """
-        check_event(event)
-        if self._life is not Life.DISCONNECTED:
+        if type(event) is not str or event in RESERVED_EVENTS:
+            check_event(event)
+        if self._life is not _DISCONNECTED:
             nsp = self.nsp
-            self._connection.session.send(nsp.parser.encode_event(nsp.prefix, None, (event, *args)))
+            self.conn.send(nsp.parser.encode_event(nsp.prefix, None, (event, *args)))
         return self._drained
 
     def send(self, *args: Any) -> Drained:
@@ -239,15 +240,9 @@ class Socket:
     def _others(self, flags: Flags) -> BroadcastOperator:
         return BroadcastOperator(self.nsp, Target((), (self.id,), flags))
 
-    def deliver(self, message: Message, volatile: bool) -> None:
-        """Send an encoded packet; a volatile one only if it can leave now."""
-        session = self._connection.session
-        if not volatile or session.writable():
-            session.send(message)
-
     async def drained(self) -> None:
         """Wait until the client's queue is below its low-water mark."""
-        await self._connection.session.transport.drained()
+        await self.conn.transport.drained()
 
     # --- rooms ----------------------------------------------------------------------------------
 
@@ -269,7 +264,7 @@ class Socket:
         self._life = Life.CONNECTED
         nsp = self.nsp
         nsp.adapter.join(self.id, (self.id,))
-        self._connection.session.send(nsp.parser.encode_control(0, nsp.prefix, {"sid": self.id}))
+        self.conn.send(nsp.parser.encode_control(0, nsp.prefix, {"sid": self.id}))
         self._connection.sockets[nsp.name] = self
 
     def on_refused(self) -> None:
@@ -286,7 +281,7 @@ class Socket:
             if self._middlewares:
                 self._ask_middlewares(packet)
             else:
-                self._dispatch(packet)
+                self._dispatch(packet.data, packet.id)
         elif kind == ACK:
             if packet.id is not None:
                 self.acks.resolve(packet.id, packet.data)
@@ -298,23 +293,25 @@ class Socket:
             if error is not None:
                 self._tell("error", error)
             elif self._life is Life.CONNECTED:
-                self._dispatch(packet)
+                self._dispatch(packet.data, packet.id)
 
         run_middlewares(self._middlewares, packet.data, verdict)
 
-    def _dispatch(self, packet: Packet) -> None:
-        args = packet.data
+    def _dispatch(self, args: list[Any], ack_id: int | None) -> None:
         if not args or args[0] in LOCAL_EVENTS:
             return
-        handlers = self._handlers.take(args[0])
-        if handlers:
-            ack = None if packet.id is None else Ack(_AckSender(self, packet.id))
-            run_handlers(handlers, args[0], args[1:], ack, self._handler_failed)
+        event = args.pop(0)
+        handlers = self._handlers.take(event)
+        if ack_id is None and len(handlers) == 1:
+            run_handler(handlers[0], event, args, None, None, self._handler_failed)
+        elif handlers:
+            ack = None if ack_id is None else Ack(_AckSender(self, ack_id))
+            run_handlers(handlers, event, args, ack, self._handler_failed)
 
     def send_ack(self, ack_id: int, args: Sequence[Any]) -> None:
         """Acknowledge an event of the client."""
         nsp = self.nsp
-        self._connection.session.send(nsp.parser.encode_ack(nsp.prefix, ack_id, tuple(args)))
+        self.conn.send(nsp.parser.encode_ack(nsp.prefix, ack_id, tuple(args)))
 
     def _handler_failed(self, error: Exception, event: Any) -> None:
         log_handler_error(error, event, repr(self))

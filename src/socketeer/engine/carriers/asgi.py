@@ -89,8 +89,6 @@ class AsgiCarrier:
             self.receiver.receive_binary(data)
         else:
             self.receiver.receive_text(data)
-        if not self._ended.is_set():
-            self.receiver.batch_over()
 
     # --- outgoing -------------------------------------------------------------------------------
 

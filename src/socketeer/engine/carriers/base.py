@@ -23,10 +23,6 @@ class Receiver(Protocol):
         """One whole binary message."""
         ...
 
-    def batch_over(self) -> None:
-        """What came in one read has been delivered."""
-        ...
-
     def carrier_lost(self, reason: str, description: str) -> None:
         """The WebSocket has ended; called once, unless :meth:`Carrier.close` or ``abort`` came first.
 

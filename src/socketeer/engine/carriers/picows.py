@@ -61,20 +61,18 @@ _SILENT = _Silent(logging.getLogger("socketeer.picows"), {})
 class Flusher:
     """Carriers with something to send, written out together at the end of the loop's turn."""
 
-    __slots__ = ("_dirty", "_loop")
+    __slots__ = ("_loop", "dirty")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._dirty: list[PicowsCarrier] = []
+        self.dirty: list[PicowsCarrier] = []
 
-    def add(self, carrier: PicowsCarrier) -> None:
-        """Flush ``carrier`` before the loop waits again."""
-        if not self._dirty:
-            self._loop.call_soon(self._run)
-        self._dirty.append(carrier)
+    def wake(self) -> None:
+        """Flush what is dirty before the loop waits again; to be called when the first one is."""
+        self._loop.call_soon(self._run)
 
     def _run(self) -> None:
-        dirty, self._dirty = self._dirty, []
+        dirty, self.dirty = self.dirty, []
         for carrier in dirty:
             carrier.flush()
 
@@ -129,37 +127,34 @@ class PicowsCarrier(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         self._reading = True
+        kind = frame.msg_type
         try:
-            self._on_frame(transport, frame)
+            if self._closing or transport.is_close_frame_sent:
+                # Either we have ended it, or picows has, on a frame that breaks the protocol.
+                self._after_close(kind)
+            elif frame.rsv1 or frame.rsv2 or frame.rsv3:
+                self._fail(1002, "reserved bit set without an extension")
+            elif kind is TEXT and frame.fin and self._fragments is None:
+                self.receiver.receive_text(frame.get_payload_as_bytes())
+            elif kind is BINARY and frame.fin and self._fragments is None:
+                self.receiver.receive_binary(frame.get_payload_as_bytes())
+            else:
+                self._other_frame(kind, frame)
         except Exception:
             log.exception("a message could not be handled; its connection is closed")
             self._fail(1011, "internal error")
         if frame.last_in_buffer:
             self._reading = False
-            if not self._closing:
-                self.receiver.batch_over()
             if self._pending:
                 self.flush()
-
-    def _on_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        kind = frame.msg_type
-        if self._closing or transport.is_close_frame_sent:
-            # Either we have ended it, or picows has, on a frame that breaks the protocol.
-            self._after_close(kind)
-        elif frame.rsv1 or frame.rsv2 or frame.rsv3:
-            self._fail(1002, "reserved bit set without an extension")
-        elif kind is TEXT and frame.fin and self._fragments is None:
-            self.receiver.receive_text(frame.get_payload_as_bytes())
-        elif kind is BINARY and frame.fin and self._fragments is None:
-            self.receiver.receive_binary(frame.get_payload_as_bytes())
-        else:
-            self._other_frame(kind, frame)
+                if self._paused:
+                    self._check_held()
 
     def _other_frame(self, kind: WSMsgType, frame: WSFrame) -> None:
         if kind is PING:
             # Pongs that the peer does not read must not pile up: one is enough.
             if self._buffered() == 0:
-                self._queue(pong_frame(frame.get_payload_as_bytes()))
+                self._pending.append(pong_frame(frame.get_payload_as_bytes()))
         elif kind is PONG:
             pass
         elif kind is TEXT or kind is BINARY or kind is CONTINUATION:
@@ -188,7 +183,8 @@ class PicowsCarrier(WSListener):
 
     def _peer_closes(self) -> None:
         self._closing = True
-        self._queue(CLOSE_FRAME)
+        self._pending.append(CLOSE_FRAME)
+        self._paused = False
         self.flush()
         if self._transport is not None:
             self._transport.close()
@@ -231,15 +227,23 @@ class PicowsCarrier(WSListener):
     # --- outgoing -------------------------------------------------------------------------------
 
     def send(self, message: Message) -> None:
-        if not self._closing:
-            self._queue(message.frames())
-
-    def _queue(self, frames: bytes) -> None:
+        if self._closing:
+            return
         pending = self._pending
-        pending.append(frames)
-        if len(pending) == 1 and not self._reading:
-            self._flusher.add(self)
-        elif self._paused and self.held() > self._backpressure.max_bytes:
+        pending.append(message.framed or message.frames())
+        if self._reading:
+            return  # on_ws_frame flushes
+        if self._paused:
+            self._check_held()
+        elif len(pending) == 1:
+            flusher = self._flusher
+            if not flusher.dirty:
+                flusher.wake()
+            flusher.dirty.append(self)
+
+    def _check_held(self) -> None:
+        """Let a peer go that does not read."""
+        if self.held() > self._backpressure.max_bytes:
             self.abort()
             self.receiver.carrier_lost(
                 "transport error", "more than max_bytes queued: the client does not read"

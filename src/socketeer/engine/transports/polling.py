@@ -165,7 +165,6 @@ class PollingTransport:
             return Response(400)
         for packet in packets:
             session.receive_text(packet)
-        session.batch_over()
         return Response(200, {"content-type": "text/html"}, b"ok")
 
 

@@ -82,9 +82,6 @@ class Probe:
         """No binary belongs into a probe."""
         self.cancel()
 
-    def batch_over(self) -> None:
-        """Nothing depends on it here."""
-
     def carrier_lost(self, reason: str, description: str) -> None:  # noqa: ARG002
         """The probe's WebSocket has gone: the session goes on polling."""
         self._forget()
