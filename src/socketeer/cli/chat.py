@@ -74,8 +74,8 @@ class Chat:
         return others
 
     def _typing(self, socket: Socket, typing: bool) -> None:
-        self._tell(socket.data["name"], "typing", "yes" if typing else "no")
-        socket.broadcast.volatile.emit("typing", socket.id, typing)
+        self._tell(socket.data["name"], "typing", "begins" if typing else "stops")
+        socket.broadcast.emit("typing", socket.id, typing)
 
     def _renamed(self, socket: Socket, name: str) -> str:
         """Take another name; the acknowledgement is what it has become."""

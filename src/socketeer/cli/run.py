@@ -23,7 +23,7 @@ def serve(target: str, host: str, port: int, log_level: str, access_log: bool) -
         Trouble: there is no such thing, the address is taken, or the application did not start.
     """
     configure_logging(log_level, access_log)
-    application = find(target)
+    found = find(target)
     check(host, port)
     listening = False
 
@@ -33,35 +33,26 @@ def serve(target: str, host: str, port: int, log_level: str, access_log: bool) -
         print(f"{target} listens on {for_a_browser(url)} (Ctrl-C ends it)", flush=True)
 
     try:
-        if isinstance(application, Server):
-            application.run(host=host, port=port, ready=ready, access_log=access_log)
-        else:
-            run_asgi(application, host, port, ready, access_log)
-    except (OSError, SystemExit) as error:
-        if not listening:
-            raise _not_started(target) from error
-        raise
+        run_asgi(found.asgi() if isinstance(found, Server) else found, host, port, ready, access_log)
+    except SystemExit:  # uvicorn's way to say that it could not start; it has logged why
+        if listening:
+            raise
     if not listening:
-        raise _not_started(target)
-
-
-def _not_started(target: str) -> Trouble:
-    return Trouble(f"{target} ended before it listened", "What it logged above says why.")
+        raise Trouble(f"{target} ended before it listened", "What was logged above says why.")
 
 
 def configure_logging(level: str, access_log: bool) -> None:
     """Log on standard error; an application that configures logging itself has the last word."""
     logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
-    if level == "info":
+    if level != "debug":
         logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # it repeats what we print
-        logging.getLogger("socketeer").setLevel(logging.INFO)
     if access_log:
         logging.getLogger("uvicorn.access").setLevel(logging.INFO)
 
 
 def run_asgi(app: AsgiApp, host: str, port: int, ready: Callable[[str], None], access_log: bool) -> None:
     """Serve an ASGI application as ``io.run`` serves a server."""
-    config = make_config(app, host, port, access_log)
+    config = make_config(app, host, port, access_log, log_level=None)
     server = UvicornServer(config, lambda urls: ready(urls[0]), _close_servers)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:

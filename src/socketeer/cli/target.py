@@ -48,7 +48,8 @@ def find(target: str) -> Server | AsgiApp:
 
 def _spelling(module_name: str) -> str:
     module_name = Path(module_name).stem if module_name.endswith(".py") else module_name
-    return f"If the server is in the variable io, that is: {module_name or 'chat'}:io"
+    module_name = module_name.removesuffix(".io") or "chat"
+    return f"If the server is the variable io in {module_name}, that is: {module_name}:io"
 
 
 # --- importing ----------------------------------------------------------------------------------
@@ -139,7 +140,8 @@ def _describe(value: Any) -> str:
 
 def _signature(value: Any) -> str:
     try:
-        return str(inspect.signature(value))
+        written = str(inspect.signature(value))
+        return written if len(written) < 60 else "(...)"
     except (TypeError, ValueError):
         return "(...)"
 
@@ -154,5 +156,5 @@ def _candidates(module: ModuleType, module_name: str) -> str:
     ]
     names = list(dict.fromkeys([*servers, *apps]))
     if not names:
-        return f"Nothing in {module_name} is one. Make a server there: io = socketeer.Server()"
+        return f"Nothing in {module_name} is one. A server is made by: io = socketeer.Server()"
     return "Did you mean " + " or ".join(f"{module_name}:{name}" for name in names[:4]) + "?"

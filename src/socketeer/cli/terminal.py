@@ -38,7 +38,7 @@ class Transcript:
         """Write down one thing; what clients sent is shown, never obeyed."""
         line = Text.assemble(
             (time.strftime("%H:%M:%S  "), "dim"),
-            (f"{printable(who):<21}", self._colour(who)),
+            (f"{printable(who):<22}", self._colour(who)),
             (f"{what:<14}", _STYLES.get(what, "")),
             printable(detail),
         )

@@ -41,12 +41,17 @@ class RequestRefused(Exception):
 
     @property
     def message(self) -> str:
-        """The text that goes to the client."""
-        return self.context.get("message") or ERROR_MESSAGES[self.code]
+        """The official server's words for the code."""
+        return ERROR_MESSAGES[self.code]
+
+    @property
+    def text(self) -> str:
+        """What the client is told: the reason that ``allow_request`` gave, or the words for the code."""
+        return self.context.get("message") or self.message
 
     def response(self) -> Response:
         """The answer to an HTTP request: a JSON object with ``code`` and ``message``."""
-        body = msgspec.json.encode({"code": self.code, "message": self.message})
+        body = msgspec.json.encode({"code": self.code, "message": self.text})
         return Response(self.status, {"content-type": "application/json"}, body)
 
 

@@ -146,10 +146,14 @@ class EngineServer(Emitter):
             session = self._new_session(request)
             carrier.receiver = session
             self._open(session, WebSocketTransport(carrier, base64), [])
-        elif isinstance(session.transport, PollingTransport) and session.upgrading is None:
+        elif (
+            session.id in self.sessions
+            and isinstance(session.transport, PollingTransport)
+            and session.upgrading is None
+        ):
             Probe(session, session.transport, carrier, base64)
         else:
-            # A second WebSocket for a session that has one, or is about to: this one goes.
+            # The session has ended meanwhile, or has a WebSocket, or is about to have one: this one goes.
             carrier.receiver = _Deaf()
             carrier.close()
 

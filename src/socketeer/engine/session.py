@@ -246,13 +246,16 @@ class Session:
             return
         kind = data[0] if data else -1
         if self._heartbeat is _AWAITING and kind != PONG:
-            # engine.io 6.6.12: the first other packet after a ping gives the pong more time, once.
-            self._heartbeat = Heartbeat.AWAITING_REFRESHED
-            self.wheel.set(self._timer, self.options.ping_timeout)
+            self._refresh()
         if kind == MESSAGE:
             self.handler.on_text(data)
         else:
             self._receive_other(kind, data)
+
+    def _refresh(self) -> None:
+        """engine.io 6.6.12: the first other packet after a ping gives the pong more time, once."""
+        self._heartbeat = Heartbeat.AWAITING_REFRESHED
+        self.wheel.set(self._timer, self.options.ping_timeout)
 
     def _receive_other(self, kind: int, data: bytes) -> None:
         if kind == PONG:
@@ -277,8 +280,11 @@ class Session:
 
     def receive_binary(self, data: bytes) -> None:
         """One binary message."""
-        if self.state is _OPEN:
-            self.handler.on_binary(data)
+        if self.state is not _OPEN:
+            return
+        if self._heartbeat is _AWAITING:
+            self._refresh()
+        self.handler.on_binary(data)
 
     def carrier_lost(self, reason: str, description: str) -> None:
         """The WebSocket that carried the session has ended."""

@@ -19,6 +19,14 @@ log = logging.getLogger("socketeer")
 RESOLUTION = 0.02
 
 
+class WakeUp(Protocol):
+    """A call that the clock has been asked for."""
+
+    def cancel(self) -> None:
+        """Do not call."""
+        ...
+
+
 class Clock(Protocol):
     """What the wheel needs of an event loop; tests give it a clock of their own."""
 
@@ -26,7 +34,7 @@ class Clock(Protocol):
         """Seconds, from any starting point, never backwards."""
         ...
 
-    def call_at(self, when: float, callback: Callable[..., Any], *args: Any) -> Any:
+    def call_at(self, when: float, callback: Callable[..., Any], *args: Any) -> WakeUp:
         """Call back at that time."""
         ...
 
@@ -45,15 +53,17 @@ class Timer:
 class TimerWheel:
     """Runs timers. All calls come from the thread of its clock."""
 
-    __slots__ = ("_buckets", "_clock", "_ticks", "_wake_up")
+    __slots__ = ("_buckets", "_clock", "_next", "_ticks", "_wake_up")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._buckets: dict[int, dict[Timer, None]] = {}
         self._ticks: list[int] = []
         """A heap of the buckets' numbers, each of them once."""
-        self._wake_up = -1
+        self._next = -1
         """The bucket that the clock will wake us for; -1 for none."""
+        self._wake_up: WakeUp | None = None
+        """What the clock gave us for it."""
 
     def time(self) -> float:
         """The clock's time."""
@@ -68,7 +78,7 @@ class TimerWheel:
         if bucket is None:
             bucket = self._buckets[tick] = {}
             heapq.heappush(self._ticks, tick)
-            if self._wake_up < 0 or tick < self._wake_up:
+            if self._next < 0 or tick < self._next:
                 self._ask(tick)
         bucket[timer] = None
         timer.tick = tick
@@ -83,19 +93,19 @@ class TimerWheel:
             timer.tick = -1
 
     def _ask(self, tick: int) -> None:
-        self._wake_up = tick
-        self._clock.call_at(tick * RESOLUTION, self._run, tick)
+        if self._wake_up is not None:
+            self._wake_up.cancel()
+        self._next = tick
+        self._wake_up = self._clock.call_at(tick * RESOLUTION, self._run)
 
-    def _run(self, asked: int) -> None:
-        if asked != self._wake_up:
-            return  # an earlier bucket came in between and asked anew
-        self._wake_up = -1
+    def _run(self) -> None:
+        self._next, self._wake_up = -1, None
         # Loops round a wake-up to their own resolution, so it may come a millisecond early.
         now = int((self._clock.time() + 0.001) / RESOLUTION)
         while self._ticks and (self._ticks[0] <= now or not self._buckets[self._ticks[0]]):
             tick = heapq.heappop(self._ticks)
             self._fire(tick, self._buckets.pop(tick))
-        if self._ticks and (self._wake_up < 0 or self._ticks[0] < self._wake_up):
+        if self._ticks and (self._next < 0 or self._ticks[0] < self._next):
             self._ask(self._ticks[0])
 
     def _fire(self, tick: int, bucket: dict[Timer, None]) -> None:

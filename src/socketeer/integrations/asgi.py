@@ -70,7 +70,9 @@ class SocketeerApp:
 
         async def watched() -> Event:
             event = await receive()
-            if event["type"] == "lifespan.shutdown":
+            if event["type"] == "lifespan.startup":
+                self._engine.reopen()
+            elif event["type"] == "lifespan.shutdown":
                 await self._io.close()
             return event
 
@@ -80,6 +82,7 @@ class SocketeerApp:
         while True:
             event = await receive()
             if event["type"] == "lifespan.startup":
+                self._engine.reopen()
                 await send({"type": "lifespan.startup.complete"})
             elif event["type"] == "lifespan.shutdown":
                 await self._io.close()
@@ -112,7 +115,9 @@ class SocketeerApp:
             )
             return
         await receive()  # websocket.connect
-        await send({"type": "websocket.accept", "headers": _encode(headers)})
+        # As the official server: of the subprotocols offered, the first.
+        subprotocol = next(iter(scope.get("subprotocols") or ()), None)
+        await send({"type": "websocket.accept", "headers": _encode(headers), "subprotocol": subprotocol})
         options = self._engine.options
         carrier = AsgiCarrier(receive, send, options.max_http_buffer_size, options.backpressure)
         self._engine.open_websocket(request, session, carrier)
@@ -125,7 +130,7 @@ class SocketeerApp:
         if "websocket.http.response" in extensions:
             headers = {"content-type": "text/html", "connection": "close"}
             await _respond(
-                send, "websocket.http.response", Response(refused.status, headers, refused.message.encode())
+                send, "websocket.http.response", Response(refused.status, headers, refused.text.encode())
             )
         else:
             await send({"type": "websocket.close"})  # all that plain ASGI offers: the server answers 403

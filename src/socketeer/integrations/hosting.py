@@ -86,10 +86,15 @@ class Server(BaseServer):
         access_log: bool = False,
         **uvicorn_settings: Any,
     ) -> None:
-        """Serve until Ctrl-C or SIGTERM, on uvloop where there is one. The arguments are :meth:`serve`'s."""
+        """Serve until Ctrl-C or SIGTERM, on uvloop where there is one. The arguments are :meth:`serve`'s.
+
+        Where nobody has configured logging, what Socketeer has to say goes to the standard error.
+        """
         serving = self.serve(
             host=host, port=port, app=app, ready=ready, access_log=access_log, **uvicorn_settings
         )
+        if not logging.root.handlers:
+            logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
         try:
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
                 runner.run(serving)

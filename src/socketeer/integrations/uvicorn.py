@@ -140,6 +140,7 @@ def make_config(app: Any, host: str, port: int, access_log: bool, **settings: An
         "ws": WebSocketProtocol,
         "ws_per_message_deflate": False,
         "log_config": None,
+        "log_level": "warning",
         "access_log": access_log,
         "timeout_graceful_shutdown": 1,
         "lifespan": "auto",

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
+from types import CoroutineType
 from typing import Any
 
 from socketeer.errors import InvalidPayload
@@ -44,7 +45,7 @@ def run_handlers(
     """Call the handlers of one event in their order. Nothing is raised; errors go to ``on_error``."""
     done: Callable[[Any], None] | None = None
     if ack is not None:
-        answering = sum(handler.signature.ack_at < 0 for handler in handlers)
+        answering = sum(not handler.signature.takes_ack for handler in handlers)
         if answering:
             done = _Acknowledger(ack, answering).ended
     for handler in handlers:
@@ -65,14 +66,16 @@ def run_handler(
         if signature.plain and len(args) == signature.required == signature.maximum:
             result = handler.function(*args)
         else:
-            result = handler.function(*signature.fit(args, ack or _NO_ACK))
-        if signature.is_async:
+            given = ack or _NO_ACK
+            by_name = {} if signature.ack_name is None else {signature.ack_name: given}
+            result = handler.function(*signature.fit(args, given), **by_name)
+        if signature.is_async or type(result) is CoroutineType:  # a plain function may return one, too
             task, result = start(result)
             if task is not None:
-                finish = done if signature.ack_at < 0 else None
+                finish = None if signature.takes_ack else done
                 task.add_done_callback(partial(_finish, event, finish, on_error))
                 return
-        if done is not None and signature.ack_at < 0:
+        if done is not None and not signature.takes_ack:
             done(result)
     except Exception as error:  # noqa: BLE001 - whatever a handler lets out
         on_error(error, event)

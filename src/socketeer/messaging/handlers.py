@@ -9,15 +9,19 @@ parameter annotated :class:`Ack` gets the function that acknowledges the event.
 from __future__ import annotations
 
 import inspect
+import logging
 import typing
 from collections.abc import Callable, Sequence
 from operator import is_
+from types import SimpleNamespace
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import msgspec
 
 from socketeer.errors import InvalidPayload, UsageError
+
+log = logging.getLogger("socketeer")
 
 Function = Callable[..., Any]
 F = TypeVar("F", bound=Function)
@@ -47,11 +51,12 @@ class Ack:
 
 
 class _Parameter:
-    __slots__ = ("name", "required", "type")
+    __slots__ = ("default", "name", "required", "type")
 
-    def __init__(self, name: str, required: bool, type_: Any) -> None:
-        self.name = name
-        self.required = required
+    def __init__(self, parameter: inspect.Parameter, type_: Any) -> None:
+        self.name = parameter.name
+        self.default = parameter.default
+        self.required = parameter.default is parameter.empty
         self.type = type_
         """Any: take what comes."""
 
@@ -59,28 +64,34 @@ class _Parameter:
 class Signature:
     """What a handler takes and how it is called."""
 
-    __slots__ = ("ack_at", "is_async", "maximum", "parameters", "plain", "required")
+    __slots__ = ("ack_at", "ack_name", "is_async", "maximum", "parameters", "plain", "required", "takes_ack")
 
     def __init__(self, function: Function, typed: bool = True) -> None:
         self.is_async = inspect.iscoroutinefunction(_unwrap(function))
         self.ack_at = -1
+        self.ack_name: str | None = None
+        """Of an acknowledgement that is given by keyword, as after ``*args``."""
         self.maximum = 0
         """Positional parameters; -1 for any number."""
         self.parameters: list[_Parameter] = []
         self._read(function, _hints(function) if typed else {})
         self.required = sum(parameter.required for parameter in self.parameters)
-        self.plain = self.ack_at < 0 and all(parameter.type is Any for parameter in self.parameters)
+        self.takes_ack = self.ack_at >= 0 or self.ack_name is not None
+        self.plain = not self.takes_ack and all(parameter.type is Any for parameter in self.parameters)
         """Whether the arguments can be handed over as they come."""
 
     def _read(self, function: Function, hints: dict[str, Any]) -> None:
         for parameter in inspect.signature(function).parameters.values():
             hint = hints.get(parameter.name, Any)
-            if hint is Ack:
-                self.ack_at = len(self.parameters)
-            elif parameter.kind is parameter.VAR_POSITIONAL:
+            if parameter.kind is parameter.VAR_POSITIONAL:
                 self.maximum = -1
             elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
-                self.parameters.append(_Parameter(parameter.name, parameter.default is parameter.empty, hint))
+                if _is_ack(hint):
+                    self.ack_at = len(self.parameters)
+                else:
+                    self.parameters.append(_Parameter(parameter, hint))
+            elif parameter.kind is parameter.KEYWORD_ONLY and _is_ack(hint):
+                self.ack_name = parameter.name
             elif parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty:
                 raise UsageError(f"handler {function!r}: parameter {parameter.name!r} can never be given")
         if self.maximum == 0:
@@ -104,8 +115,17 @@ class Signature:
             if parameter.type is not Any:
                 values[at] = _convert(values[at], parameter)
         if self.ack_at >= 0:
+            values += [parameter.default for parameter in self.parameters[len(values) : self.ack_at]]
             values.insert(self.ack_at, ack)
         return values
+
+
+def _is_ack(hint: Any) -> bool:
+    return hint is Ack or Ack in typing.get_args(hint)  # ``Ack | None`` means the same
+
+
+class _NotConvertibleError(Exception):
+    """Nobody knows how to make a value of that type."""
 
 
 def _convert(value: Any, parameter: _Parameter) -> Any:
@@ -113,12 +133,22 @@ def _convert(value: Any, parameter: _Parameter) -> Any:
     if type(value) is kind:
         return value
     try:
-        validate = getattr(kind, "model_validate", None)
-        if validate is not None:
-            return validate(value)
-        return msgspec.convert(value, kind, builtin_types=(bytes, bytearray, memoryview))
+        if hasattr(kind, "model_validate"):
+            return kind.model_validate(value)
+        return msgspec.convert(
+            value, kind, builtin_types=(bytes, bytearray, memoryview), dec_hook=_validate_model
+        )
+    except _NotConvertibleError:
+        return value
     except (ValueError, TypeError) as error:  # msgspec's and pydantic's validation errors are ValueErrors
         raise InvalidPayload(f"argument {parameter.name!r}: {error}") from error
+
+
+def _validate_model(kind: Any, value: Any) -> Any:
+    """For the types that msgspec does not know, in any depth."""
+    if hasattr(kind, "model_validate"):
+        return kind.model_validate(value)
+    raise _NotConvertibleError
 
 
 def _unwrap(function: Function) -> Function:
@@ -132,12 +162,25 @@ def _unwrap(function: Function) -> Function:
 
 def _hints(function: Function) -> dict[str, Any]:
     """The annotations; those that cannot be resolved, or that msgspec cannot convert to, count as Any."""
-    target = _unwrap(function)
+    target = inspect.unwrap(_unwrap(function))
+    names = _closure_names(target)
     try:
-        hints = typing.get_type_hints(target, localns=_closure_names(target))
+        hints = typing.get_type_hints(target, localns=names, include_extras=True)
     except Exception:  # noqa: BLE001 - annotations may hold any expression
-        return {}
-    return {name: hint for name, hint in hints.items() if hint is Ack or _convertible(hint)}
+        hints = _resolvable_hints(target, names)
+    return {name: hint for name, hint in hints.items() if _is_ack(hint) or _convertible(hint)}
+
+
+def _resolvable_hints(function: Function, names: dict[str, Any]) -> dict[str, Any]:
+    """Each annotation by itself: one that cannot be resolved must not cost the others their meaning."""
+    hints: dict[str, Any] = {}
+    for name, annotation in getattr(function, "__annotations__", {}).items():
+        alone = SimpleNamespace(__annotations__={name: annotation})
+        try:
+            hints |= typing.get_type_hints(alone, getattr(function, "__globals__", {}), names, True)
+        except Exception as error:  # noqa: BLE001 - annotations may hold any expression
+            log.debug("%r: annotation of %r counts as Any: %r", function, name, error)
+    return hints
 
 
 def _closure_names(function: Function) -> dict[str, Any]:
@@ -170,9 +213,9 @@ _signatures: WeakKeyDictionary[Any, tuple[tuple[Any, ...], Signature]] = WeakKey
 def read_signature(function: Function, typed: bool = True) -> Signature:
     """The signature of ``function``, read once for all closures made by the same ``def``."""
     code = getattr(function, "__code__", None)
-    if code is None:
+    if code is None or hasattr(function, "__wrapped__"):  # all that one decorator wraps share its code
         return Signature(function, typed)
-    annotations = (typed, *getattr(function, "__annotations__", {}).values())
+    annotations = (typed, inspect.ismethod(function), *getattr(function, "__annotations__", {}).values())
     if any(isinstance(each, str) for each in annotations) and code.co_freevars:
         return Signature(function, typed)  # names in the annotations may mean another thing in each closure
     known = _signatures.get(code)

@@ -60,22 +60,27 @@ class Partial:
         self.attachments.append(data)
         if len(self.attachments) < self.expected:
             return None
-        self.packet.data = _fill(self.packet.data, self.attachments)
+        _fill(self.packet.data, self.attachments)
         return self.packet
 
 
-def _fill(value: Any, attachments: list[bytes]) -> Any:
-    """The value with each placeholder replaced by its attachment. JSON's depth is bounded by orjson."""
-    if type(value) is list:
-        return [_fill(each, attachments) for each in value]
-    if type(value) is dict:
-        if value.get("_placeholder") is True:
-            number = value.get("num")
-            if type(number) is not int or not 0 <= number < len(attachments):
-                raise PacketError("illegal attachments")
-            return attachments[number]
-        return {key: _fill(each, attachments) for key, each in value.items()}
-    return value
+def _fill(payload: list[Any], attachments: list[bytes]) -> None:
+    """Put the attachments where their placeholders are.
+
+    Without recursion: orjson lets JSON be deeper than Python's stack.
+    """
+    todo: list[Any] = [payload]
+    while todo:
+        container = todo.pop()
+        # Only values are replaced, so a dict may be changed while it is gone through.
+        for key, value in container.items() if type(container) is dict else enumerate(container):
+            if type(value) is dict and value.get("_placeholder") is True:
+                number = value.get("num")
+                if type(number) is not int or not 0 <= number < len(attachments):
+                    raise PacketError("illegal attachments")
+                container[key] = attachments[number]
+            elif type(value) is dict or type(value) is list:
+                todo.append(value)
 
 
 class Parser:

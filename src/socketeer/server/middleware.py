@@ -24,6 +24,9 @@ def run_middlewares(middlewares: Sequence[Middleware], subject: Any, verdict: Ve
     """Ask each middleware about ``subject``, then call ``verdict``, now or later, once."""
     try:
         task, _ = start(_ask(tuple(middlewares), subject))
+    except asyncio.CancelledError:  # it awaited what somebody else has cancelled
+        verdict(_cancelled())
+        return
     except Exception as error:  # noqa: BLE001 - whatever a middleware raises is its refusal
         verdict(error)
         return
@@ -40,8 +43,12 @@ async def _ask(middlewares: Sequence[Middleware], subject: Any) -> None:
             await result
 
 
+def _cancelled() -> Exception:
+    return TimeoutError("the middleware was cancelled")
+
+
 def _error_of(task: asyncio.Task[None]) -> Exception | None:
     if task.cancelled():
-        return TimeoutError("the middleware was cancelled")
+        return _cancelled()
     error = task.exception()
     return error if isinstance(error, Exception) or error is None else RuntimeError(repr(error))

@@ -18,6 +18,9 @@ from socketeer.protocol.frame import Message
 
 log = logging.getLogger("socketeer")
 
+#: Seconds that the last of what is queued may take to leave, once the WebSocket has ended.
+CLOSE_TIMEOUT = 5.0
+
 Event = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
@@ -44,7 +47,8 @@ class AsgiCarrier:
         self._send = send
         self._max_size = max_size
         self._backpressure = backpressure
-        self._queue: deque[Event] = deque()
+        self._queue: deque[tuple[Event, int]] = deque()
+        """What is to be sent, each with its size in bytes."""
         self._held = 0
         self._writer: asyncio.Task[None] | None = None
         self._room = asyncio.Event()
@@ -57,18 +61,27 @@ class AsgiCarrier:
     async def run(self) -> None:
         """Deliver what comes until the WebSocket ends from either side."""
         ended = asyncio.ensure_future(self._ended.wait())
+        incoming: asyncio.Future[Event] | None = None
         try:
             while not self._ended.is_set():
                 incoming = asyncio.ensure_future(self._receive())
                 await asyncio.wait((incoming, ended), return_when=asyncio.FIRST_COMPLETED)
-                if not incoming.done():
-                    incoming.cancel()
-                    break
-                self._deliver(incoming.result())
+                if incoming.done():
+                    self._deliver(incoming.result())
         finally:
             ended.cancel()
+            if incoming is not None:
+                incoming.cancel()
+            if not self._ended.is_set():  # the server has failed or has cancelled us
+                self._drop()
+                if self._writer is not None:
+                    self._writer.cancel()
+                self._finish()
+                self.receiver.carrier_lost("transport error", "connection lost")
             if self._writer is not None:
-                await asyncio.wait((self._writer,), timeout=5)
+                await asyncio.wait((self._writer,), timeout=CLOSE_TIMEOUT)
+                if self._writer is not None:
+                    self._writer.cancel()
 
     def _deliver(self, event: Event) -> None:
         if self._ended.is_set():
@@ -85,10 +98,17 @@ class AsgiCarrier:
             self.receiver.carrier_lost(
                 "transport error", f"message above {self._max_size} bytes (max_http_buffer_size)"
             )
-        elif text is None:
-            self.receiver.receive_binary(data)
-        else:
-            self.receiver.receive_text(data)
+            return
+        try:
+            if text is None:
+                self.receiver.receive_binary(data)
+            else:
+                self.receiver.receive_text(data)
+        except Exception:
+            log.exception("a message could not be handled; its connection is closed")
+            if not self._ended.is_set():
+                self._end(1011)
+                self.receiver.carrier_lost("transport error", "internal error")
 
     # --- outgoing -------------------------------------------------------------------------------
 
@@ -105,7 +125,7 @@ class AsgiCarrier:
             )
 
     def _put(self, event: Event, size: int) -> None:
-        self._queue.append(event)
+        self._queue.append((event, size))
         self._held += size
         if self._held > self._backpressure.high_water:
             self._room.clear()
@@ -115,15 +135,14 @@ class AsgiCarrier:
     async def _write(self) -> None:
         try:
             while self._queue:
-                event = self._queue.popleft()
+                event, size = self._queue.popleft()
                 await self._send(event)
-                payload = event.get("text") or event.get("bytes") or b""
-                self._held -= len(payload)
+                self._held -= size
                 if self._held <= self._backpressure.low_water:
                     self._room.set()
         except Exception as error:  # noqa: BLE001 - servers raise what they like when the peer has gone
             log.debug("websocket send failed: %r", error)
-            self._queue.clear()
+            self._drop()
             if not self._ended.is_set():
                 self._finish()
                 self.receiver.carrier_lost("transport error", "send failed")
@@ -145,8 +164,12 @@ class AsgiCarrier:
 
     def abort(self) -> None:
         if not self._ended.is_set():
-            self._queue.clear()
+            self._drop()
             self._end(1000)
+
+    def _drop(self) -> None:
+        self._held -= sum(size for _, size in self._queue)
+        self._queue.clear()
 
     def _end(self, code: int) -> None:
         self._put({"type": "websocket.close", "code": code}, 0)

@@ -23,7 +23,7 @@ _TEXT: Final = "text/plain; charset=UTF-8"
 class PollingTransport:
     """One session on long-polling: at most one GET and one POST at a time."""
 
-    __slots__ = ("_ended", "_outbox", "_posting", "_session", "_waiter", "name")
+    __slots__ = ("_ended", "_left", "_outbox", "_posting", "_session", "_waiter", "name")
 
     def __init__(self, session: Session) -> None:
         self.name = "polling"
@@ -32,6 +32,8 @@ class PollingTransport:
         self._waiter: asyncio.Future[None] | None = None
         """Resolved to answer the poll that waits; what the answer holds is decided when it is written."""
         self._posting = False
+        self._left = False
+        """Whether the client itself has said that it closes: its poll needs no close packet."""
         self._ended: Callable[[], None] | None = None
         """Set when the session closes with the next poll: to be called once that has been answered."""
 
@@ -101,11 +103,10 @@ class PollingTransport:
         messages = self._outbox.take()
         parts = [message.payload() for message in messages]
         if self._session.state is State.CLOSED:
-            parts.append(CLOSE_PAYLOAD)
-        elif self._ended is not None:
-            if not parts:
-                parts.append(NOOP_PAYLOAD)
-            parts.append(CLOSE_PAYLOAD)
+            parts.append(NOOP_PAYLOAD if self._left else CLOSE_PAYLOAD)
+        elif self._ended is not None and not parts:
+            # Not behind queued messages: the official client acts on the close packet before them.
+            parts += (NOOP_PAYLOAD, CLOSE_PAYLOAD)
             self._ended()
         elif not parts:
             parts.append(NOOP_PAYLOAD)
@@ -164,6 +165,8 @@ class PollingTransport:
             session.fail("parse error", str(error))
             return Response(400)
         for packet in packets:
+            if packet[:1] == CLOSE_PAYLOAD and session.state is State.OPEN:
+                self._left = True
             session.receive_text(packet)
         return Response(200, {"content-type": "text/html"}, b"ok")
 

@@ -1,0 +1,48 @@
+"""The options of each server that the scenarios ask for; ``reference/profiles.mjs`` says the same for the official one."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from socketeer import Cookie, Cors
+
+
+def _cors(origin: Any, **more: Any) -> dict[str, Any]:
+    return {"cors": Cors(origin=origin, methods=["GET", "POST"], **more)}
+
+
+def _by_ticket(request: Any) -> bool | str:
+    ticket = request.query.get("ticket")
+    if ticket == "expired":
+        return "the ticket has expired"
+    return bool(ticket == "valid")
+
+
+PROFILES: dict[str, dict[str, Any]] = {
+    "default": {},
+    "heartbeat": {"ping_interval": 0.15, "ping_timeout": 0.25},
+    "limits": {"max_http_buffer_size": 10_000, "connect_timeout": 0.3, "upgrade_timeout": 0.3},
+    "cookie": {
+        "cookie": Cookie(name="io", path="/", http_only=True, same_site="lax", max_age=3600, secure=True)
+    },
+    # With the slash that people copy from the address bar: it must work as without.
+    "cors": _cors("http://localhost:5174/", credentials=True),
+    "cors_list": _cors(
+        ["http://one.example", "http://two.example"],
+        allowed_headers=["x-first", "x-second"],
+        exposed_headers=["x-shown"],
+        max_age=600,
+    ),
+    "cors_pattern": _cors(re.compile(r"^https://[a-z]+\.example$")),
+    "cors_callable": _cors(lambda origin: origin == "http://asked.example"),
+    "cors_any": {"cors": Cors(origin="*")},
+    "guarded": {"allow_request": _by_ticket},
+    "path": {"path": "/deep/er/socket"},
+    "polling_only": {"transports": ["polling"]},
+    "websocket_only": {"transports": ["websocket"]},
+    "no_upgrades": {"allow_upgrades": False},
+    "dynamic": {},
+    "deflate": {"per_message_deflate": True},
+    "uncompressed": {"http_compression": False},
+}

@@ -1,0 +1,33 @@
+// The options of each server that the scenarios ask for; interop/profiles.py says the same for ours.
+
+const cors = (origin, more = {}) => ({ cors: { origin, methods: ["GET", "POST"], ...more } });
+
+export const PROFILES = {
+  default: {},
+  heartbeat: { pingInterval: 150, pingTimeout: 250 },
+  limits: { maxHttpBufferSize: 10_000, connectTimeout: 300, upgradeTimeout: 300 },
+  cookie: { cookie: { name: "io", path: "/", httpOnly: true, sameSite: "lax", maxAge: 3600, secure: true } },
+  cors: cors("http://localhost:5174", { credentials: true }),
+  cors_list: cors(["http://one.example", "http://two.example"], {
+    allowedHeaders: ["x-first", "x-second"],
+    exposedHeaders: ["x-shown"],
+    maxAge: 600,
+  }),
+  cors_pattern: cors(/^https:\/\/[a-z]+\.example$/),
+  cors_callable: cors((origin, callback) => callback(null, origin === "http://asked.example")),
+  cors_any: { cors: { origin: "*" } },
+  guarded: {
+    allowRequest: (request, callback) => {
+      const { searchParams } = new URL(request.url, "http://localhost");
+      if (searchParams.get("ticket") === "valid") callback(null, true);
+      else callback(searchParams.get("ticket") === "expired" ? "the ticket has expired" : null, false);
+    },
+  },
+  path: { path: "/deep/er/socket" },
+  polling_only: { transports: ["polling"] },
+  websocket_only: { transports: ["websocket"] },
+  no_upgrades: { allowUpgrades: false },
+  dynamic: {},
+  deflate: { perMessageDeflate: true },
+  uncompressed: { httpCompression: false },
+};

@@ -1,0 +1,119 @@
+// node server.mjs <profile>
+//
+// The server side of the scenarios by the official implementation. It exists so that every scenario is first
+// shown to be true of Socket.IO itself; interop/server_app.py is the same server by ours.
+//
+// Each line on stdout is a JSON document: first {"url": ...}, then what the server sees, entry by entry. The
+// same entries go to whoever is connected to the namespace /control.
+
+import { createServer } from "node:http";
+
+import { Server } from "socket.io";
+
+import { attach } from "./handlers.mjs";
+import { PROFILES } from "./profiles.mjs";
+
+const httpServer = createServer((_, response) => response.writeHead(404).end());
+const profile = process.argv[2] ?? "default";
+const io = new Server(httpServer, PROFILES[profile]);
+const control = io.of("/control");
+
+function log(kind, tag, detail = {}) {
+  const entry = { kind, tag, ...detail };
+  console.log(JSON.stringify(entry));
+  control.emit("log", entry);
+}
+
+const tagOf = (request) => new URL(request.url, "http://localhost").searchParams.get("tag");
+
+control.on("connection", (socket) => {
+  socket.on("ack", (callback) => callback());
+  socket.on("close_server", () => io.close());
+  socket.on("interrupt", () => process.kill(process.pid, "SIGINT"));
+});
+
+io.engine.on("connection_error", ({ req, code, message, context }) => {
+  log("connection_error", tagOf(req), { code, message, context: { name: context.name ?? null } });
+});
+io.engine.on("connection", (connection) => {
+  connection.on("upgrade", (transport) => log("upgrade", tagOf(connection.request), { to: transport.name }));
+});
+io.engine.on("initial_headers", (headers) => {
+  headers["x-first-answer"] = "yes";
+});
+io.engine.on("headers", (headers) => {
+  headers["x-every-answer"] = "yes";
+});
+io.on("new_namespace", (namespace) => log("new_namespace", namespace.name.split("-").at(-1), { name: namespace.name }));
+
+function welcome(socket) {
+  attach(socket, log);
+}
+
+io.on("connection", welcome);
+io.of("/chat").on("connection", welcome);
+
+// Refuses with a message and data unless the token is right; the second middleware sees what the first left.
+const secret = io.of("/secret");
+secret.use((socket, next) => {
+  socket.join(socket.handshake.query.tag + "-refused");
+  socket.data.steps = ["first"];
+  const { token } = socket.handshake.auth;
+  if (token === "s3cret") return next();
+  const error = new Error(token ? "wrong token" : "not authorized");
+  if (token) error.data = { code: 4001, hints: ["spelling", { case: true }] };
+  next(error);
+});
+secret.use(async (socket, next) => {
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  socket.data.steps.push("second");
+  next();
+});
+secret.on("connection", welcome);
+
+// Emits before the client's connection is confirmed, and again as the first thing after.
+const eager = io.of("/eager");
+eager.use((socket, next) => {
+  socket.emit("early", "from the middleware");
+  next();
+});
+eager.on("connection", (socket) => {
+  socket.emit("early", "from the connection handler");
+  welcome(socket);
+});
+
+// A middleware of the socket: looks at every event, refuses one name, lets another be slow.
+const checked = io.of("/checked");
+checked.on("connection", (socket) => {
+  socket.use(([event, ...args], next) => {
+    log("checked", socket.handshake.query.tag, { event, args: args.filter((arg) => typeof arg !== "function") });
+    if (event !== "forbidden") return next();
+    const error = new Error("this event is forbidden");
+    error.data = { event };
+    next(error);
+  });
+  socket.on("forbidden", () => log("passed", socket.handshake.query.tag));
+  welcome(socket);
+});
+
+if (profile === "dynamic") {
+  const parent = io.of(/^\/dynamic-\w+$/);
+  parent.use((socket, next) => {
+    socket.data.parent = true;
+    next();
+  });
+  parent.on("connection", welcome);
+  control.on("connection", (socket) => {
+    socket.on("emit_to_parent", (event, value, callback) => {
+      parent.emit(event, value);
+      callback();
+    });
+  });
+  io.of((name, auth, next) => next(null, name.startsWith("/tenant-") && auth.member === true)).on("connection", welcome);
+}
+
+process.once("SIGINT", () => io.close());
+
+httpServer.listen(0, "127.0.0.1", () => {
+  console.log(JSON.stringify({ url: `http://127.0.0.1:${httpServer.address().port}` }));
+});

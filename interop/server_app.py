@@ -1,0 +1,185 @@
+"""``python -m interop.server_app <profile>``: the server side of the scenarios, by Socketeer.
+
+The same server by the official implementation is ``reference/server.mjs``. Each line on stdout is a JSON
+document: first ``{"url": ...}``, then what the server sees, entry by entry. The same entries go to whoever is
+connected to the namespace ``/control``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from typing import Any
+
+from interop.profiles import PROFILES
+from interop.server_handlers import attach
+from socketeer import ConnectionRefused, Server, Socket
+
+
+class Log:
+    """What the server sees, told to stdout and to the scenario that watches."""
+
+    def __init__(self, io: Server) -> None:
+        self.control = io.of("/control")
+
+    def write(self, kind: str, tag: str | None, **detail: Any) -> None:
+        entry = {"kind": kind, "tag": tag, **detail}
+        say(entry)
+        self.control.emit("log", entry)
+
+    def welcome(self, socket: Socket) -> None:
+        """The connection handler of every namespace."""
+
+        def note(kind: str, **detail: Any) -> None:
+            self.write(kind, tag_of(socket), id=socket.id, nsp=socket.nsp.name, **detail)
+
+        attach(socket, note)
+
+
+def say(document: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(document) + "\n")
+    sys.stdout.flush()
+
+
+def tag_of(socket: Socket) -> str | None:
+    """What marks the run of a scenario to which a socket belongs."""
+    return socket.handshake.query.get("tag")
+
+
+def control(io: Server, log: Log) -> None:
+    @log.control.on("connection")
+    def connection(socket: Socket) -> None:
+        @socket.on("ack")
+        def ack() -> None: ...
+
+        @socket.on("close_server")
+        async def close_server() -> None:
+            await io.close()
+
+        @socket.on("interrupt")
+        def interrupt() -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def engine_events(io: Server, log: Log) -> None:
+    @io.engine.on("connection_error")
+    def connection_error(error: Any) -> None:
+        name = error.context.get("name")
+        tag = error.request.query.get("tag")
+        log.write("connection_error", tag, code=error.code, message=error.message, context={"name": name})
+
+    @io.engine.on("connection")
+    def connection(session: Any) -> None:
+        tag = session.request.query.get("tag")
+        session.on("upgrade", lambda transport: log.write("upgrade", tag, to=transport.name))
+
+    @io.engine.on("initial_headers")
+    def initial_headers(headers: dict[str, str], request: Any) -> None:
+        headers["x-first-answer"] = "yes"
+
+    @io.engine.on("headers")
+    def headers(headers: dict[str, str], request: Any) -> None:
+        headers["x-every-answer"] = "yes"
+
+
+def secret(io: Server, log: Log) -> None:
+    """Refuses with a message and data unless the token is right; the second middleware sees what the first left."""
+    namespace = io.of("/secret")
+
+    @namespace.use
+    def first(socket: Socket) -> None:
+        socket.join(f"{tag_of(socket)}-refused")
+        socket.data["steps"] = ["first"]
+        token = socket.handshake.auth.get("token")
+        if not token:
+            raise ConnectionRefused("not authorized")
+        if token != "s3cret":
+            raise ConnectionRefused("wrong token", data={"code": 4001, "hints": ["spelling", {"case": True}]})
+
+    @namespace.use
+    async def second(socket: Socket) -> None:
+        await asyncio.sleep(0.005)
+        socket.data["steps"].append("second")
+
+    namespace.on("connection", log.welcome)
+
+
+def eager(io: Server, log: Log) -> None:
+    """Emits before the client's connection is confirmed, and again as the first thing after."""
+    namespace = io.of("/eager")
+
+    @namespace.use
+    def early(socket: Socket) -> None:
+        socket.emit("early", "from the middleware")
+
+    @namespace.on("connection")
+    def connection(socket: Socket) -> None:
+        socket.emit("early", "from the connection handler")
+        log.welcome(socket)
+
+
+def checked(io: Server, log: Log) -> None:
+    """A middleware of the socket: looks at every event and refuses one name."""
+
+    @io.of("/checked").on("connection")
+    def connection(socket: Socket) -> None:
+        @socket.use
+        def check(args: list[Any]) -> None:
+            event, *rest = args
+            log.write("checked", tag_of(socket), event=event, args=rest)
+            if event == "forbidden":
+                raise ConnectionRefused("this event is forbidden", data={"event": event})
+
+        @socket.on("forbidden")
+        def forbidden() -> None:
+            log.write("passed", tag_of(socket))
+
+        log.welcome(socket)
+
+
+def dynamic(io: Any, log: Log) -> None:
+    """Namespaces made when they are asked for: by a pattern, whose middleware they inherit, and by a function."""
+
+    def inherited(socket: Socket) -> None:
+        socket.data["parent"] = True
+
+    parent = io.of(re.compile(r"^/dynamic-\w+$"))
+    parent.use(inherited)
+    parent.on("connection", log.welcome)
+    io.of(lambda name, auth: name.startswith("/tenant-") and auth.get("member") is True).on(
+        "connection", log.welcome
+    )
+
+    @log.control.on("connection")
+    def connection(socket: Socket) -> None:
+        @socket.on("emit_to_parent")
+        def emit_to_parent(event: str, value: Any) -> None:
+            parent.emit(event, value)
+
+
+def make(profile: str) -> Server:
+    io = Server(**PROFILES[profile])
+    log = Log(io)
+    control(io, log)
+    engine_events(io, log)
+    secret(io, log)
+    eager(io, log)
+    checked(io, log)
+    if profile == "dynamic":
+        dynamic(io, log)
+    for namespace in (io.of("/"), io.of("/chat")):
+        namespace.on("connection", log.welcome)
+
+    @io.on("new_namespace")
+    def new_namespace(namespace: Any) -> None:
+        log.write("new_namespace", namespace.name.rpartition("-")[2], name=namespace.name)
+
+    return io
+
+
+if __name__ == "__main__":
+    make(sys.argv[1]).run(port=0, ready=lambda url: say({"url": url}))
