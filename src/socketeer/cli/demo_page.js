@@ -7,7 +7,7 @@ const typing = new Set(); // ids
 const { io } = await import("/socket.io.esm.min.js").catch(() => {
   notice("The browser client is missing. Install Node.js, which brings npm, and start the demo again: " +
     "it then fetches the client. Until then, the terminal shows what the server sees.");
-  throw new Error("there is no browser client");
+  return new Promise(() => {}); // nothing below would work
 });
 
 // The name outlives a reload; each tab has its own.
@@ -224,8 +224,10 @@ function tag(name, className = "", attributes = {}, text = "") {
   return element;
 }
 
+const hues = new Map();
+
 function hue(id) {
-  let sum = 0;
-  for (const each of id) sum = (sum * 31 + each.charCodeAt(0)) % 360;
-  return sum;
+  // Far from the one before: by the golden angle, from the accent's colour on.
+  if (!hues.has(id)) hues.set(id, Math.round(340 + hues.size * 137.5) % 360);
+  return hues.get(id);
 }

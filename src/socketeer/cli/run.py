@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 from collections.abc import Callable
 
@@ -53,20 +52,9 @@ def configure_logging(level: str, access_log: bool) -> None:
 def run_asgi(app: AsgiApp, host: str, port: int, ready: Callable[[str], None], access_log: bool) -> None:
     """Serve an ASGI application as ``io.run`` serves a server."""
     config = make_config(app, host, port, access_log, log_level=None)
-    server = UvicornServer(config, lambda urls: ready(urls[0]), _close_servers)
+    server = UvicornServer(config, lambda urls: ready(urls[0]))
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(server.serve())
     except KeyboardInterrupt:
         pass
-
-
-async def _close_servers() -> None:
-    """Close every Socket.IO server of this process, so that no waiting poll holds the end up.
-
-    Where in the application they are mounted is not ours to know, and ASGI does not tell: the garbage
-    collector knows all objects, and is asked once.
-    """
-    for each in gc.get_objects():
-        if issubclass(type(each), Server):
-            await each.close()

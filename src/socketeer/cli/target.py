@@ -9,10 +9,9 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
-from functools import reduce
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from socketeer.cli.trouble import Trouble
 from socketeer.integrations.asgi import AsgiApp
@@ -37,12 +36,16 @@ def find(target: str) -> Server | AsgiApp:
             f"Write it as in an import: {dotted}:{name}",
         )
     module = _import(module_name)
+    found: Any = module
     try:
-        found = reduce(getattr, name.split("."), module)
+        for each in name.split("."):
+            found = getattr(found, each)
     except AttributeError:
         raise Trouble(f"there is no {name!r} in {module_name}", _candidates(module, module_name)) from None
-    if isinstance(found, Server) or _is_asgi(found):
+    if isinstance(found, Server):
         return found
+    if _is_asgi(found):
+        return cast(AsgiApp, found)
     raise Trouble(f"{target} is {_describe(found)}; {_EXPECTED}", _candidates(module, module_name))
 
 

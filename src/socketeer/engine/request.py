@@ -9,12 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from socketeer.engine.http.message import Request, Response
 from socketeer.engine.session import Session
 from socketeer.options import EngineOptions
-from socketeer.protocol.engineio import ERROR_MESSAGES
+from socketeer.protocol.engineio import ERROR_MESSAGES, error_body
 
 UNKNOWN_TRANSPORT = 0
 UNKNOWN_SID = 1
@@ -51,8 +49,7 @@ class RequestRefused(Exception):
 
     def response(self) -> Response:
         """The answer to an HTTP request: a JSON object with ``code`` and ``message``."""
-        body = msgspec.json.encode({"code": self.code, "message": self.text})
-        return Response(self.status, {"content-type": "application/json"}, body)
+        return Response(self.status, {"content-type": "application/json"}, error_body(self.code, self.text))
 
 
 def check(

@@ -29,6 +29,11 @@ TAKE_OVER = "socketeer.take_over"
 TakeOver = Callable[[Any, dict[str, str], Callable[[Carrier], None]], None]
 
 
+#: The key in a scope's ``state`` under which a server keeps a set of ``close`` functions to await
+#: before it waits for its requests to end: a poll may wait as long as a heartbeat.
+CLOSERS = "socketeer.closers"
+
+
 class SocketeerApp:
     """``io.asgi(other)``: answers below the server's path, and leaves the rest to the other application."""
 
@@ -44,6 +49,9 @@ class SocketeerApp:
         if kind == "lifespan":
             await self._lifespan(scope, receive, send)
         elif self._is_ours(scope):
+            closers = scope.get("state", {}).get(CLOSERS)
+            if closers is not None:
+                closers.add(self._io.close)
             if kind == "http":
                 await self._http(scope, receive, send)
             elif kind == "websocket":

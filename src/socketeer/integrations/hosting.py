@@ -68,7 +68,7 @@ class Server(BaseServer):
                 ready(urls[0])
 
         config = make_config(self.asgi(app), host, port, access_log, **uvicorn_settings)
-        server = UvicornServer(config, on_listening, self.close)
+        server = UvicornServer(config, on_listening)
         self.engine.reopen()
         try:
             await server.serve()

@@ -21,7 +21,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from socketeer.engine.carriers.base import Carrier
 from socketeer.engine.carriers.picows import Flusher, PicowsCarrier, take_over
-from socketeer.integrations.asgi import TAKE_OVER
+from socketeer.integrations.asgi import CLOSERS, TAKE_OVER
 from socketeer.options import EngineOptions
 
 _flushers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Flusher] = weakref.WeakKeyDictionary()
@@ -97,18 +97,15 @@ _NO_TRANSPORT: Any = _NoTransport()
 class Server(uvicorn.Server):
     """A uvicorn server that tells when it listens and closes the Socket.IO sessions before it waits for requests."""
 
-    def __init__(
-        self,
-        config: uvicorn.Config,
-        on_listening: Callable[[list[str]], None],
-        on_stop: Callable[[], Awaitable[None]],
-    ) -> None:
+    def __init__(self, config: uvicorn.Config, on_listening: Callable[[list[str]], None]) -> None:
         super().__init__(config)
         self._on_listening = on_listening
-        self._on_stop = on_stop
+        self._closers: set[Callable[[], Awaitable[None]]] = set()
+        """Of the Socket.IO servers that have been asked for, wherever in the application they are."""
 
     async def startup(self, sockets: Any = None) -> None:
         """As uvicorn's; then the addresses are known."""
+        self.lifespan.state[CLOSERS] = self._closers
         await super().startup(sockets)
         if self.started:
             self._on_listening(self._urls())
@@ -126,9 +123,18 @@ class Server(uvicorn.Server):
                     urls.append(f"unix:{name}")
         return urls
 
+    async def main_loop(self) -> None:
+        """As uvicorn's; but who cancels it wants a server that has ended, not one that still listens."""
+        try:
+            await super().main_loop()
+        except asyncio.CancelledError:
+            await self.shutdown()
+            raise
+
     async def shutdown(self, sockets: Any = None) -> None:
         """Polls that wait would hold the shutdown up for as long as a heartbeat."""
-        await self._on_stop()
+        for close in self._closers:
+            await close()
         await super().shutdown(sockets)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import re
 import typing
 from collections.abc import Callable, Sequence
 from operator import is_
@@ -207,7 +208,25 @@ def _convertible(hint: Any) -> bool:
     return True
 
 
-_signatures: WeakKeyDictionary[Any, tuple[tuple[Any, ...], Signature]] = WeakKeyDictionary()
+class _Known:
+    """What is known of all functions made by one ``def``."""
+
+    __slots__ = ("key", "shared", "signature")
+
+    def __init__(self, function: Function, key: tuple[Any, ...], signature: Signature) -> None:
+        self.key = key
+        self.signature = signature
+        self.shared = not _depends_on_closure(function)
+
+
+def _depends_on_closure(function: Function) -> bool:
+    """Whether a name in the annotations may mean another thing in each closure."""
+    texts = [each for each in getattr(function, "__annotations__", {}).values() if isinstance(each, str)]
+    names = set(re.findall(r"\w+", " ".join(texts)))
+    return not names.isdisjoint(function.__code__.co_freevars)
+
+
+_signatures: WeakKeyDictionary[Any, _Known] = WeakKeyDictionary()
 
 
 def read_signature(function: Function, typed: bool = True) -> Signature:
@@ -215,14 +234,18 @@ def read_signature(function: Function, typed: bool = True) -> Signature:
     code = getattr(function, "__code__", None)
     if code is None or hasattr(function, "__wrapped__"):  # all that one decorator wraps share its code
         return Signature(function, typed)
-    annotations = (typed, inspect.ismethod(function), *getattr(function, "__annotations__", {}).values())
-    if any(isinstance(each, str) for each in annotations) and code.co_freevars:
-        return Signature(function, typed)  # names in the annotations may mean another thing in each closure
+    # Annotations and defaults that are constants are the same objects in each closure.
+    key = (
+        typed,
+        inspect.ismethod(function),
+        getattr(function, "__defaults__", None),
+        *getattr(function, "__annotations__", {}).values(),
+    )
     known = _signatures.get(code)
-    if known is not None and len(known[0]) == len(annotations) and all(map(is_, known[0], annotations)):
-        return known[1]
+    if known is not None and known.shared and len(known.key) == len(key) and all(map(is_, known.key, key)):
+        return known.signature
     signature = Signature(function, typed)
-    _signatures[code] = (annotations, signature)
+    _signatures[code] = _Known(function, key, signature)
     return signature
 
 

@@ -42,6 +42,11 @@ ERROR_MESSAGES = {
 }
 
 
+def error_body(code: int, message: str) -> bytes:
+    """The JSON that answers a refused request."""
+    return orjson.dumps({"code": code, "message": message})
+
+
 def open_packet(
     sid: str, upgrades: list[str], ping_interval: float, ping_timeout: float, max_payload: int
 ) -> Message:

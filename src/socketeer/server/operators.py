@@ -188,7 +188,8 @@ class _Replies:
 
     def __init__(self) -> None:
         self.responses: list[Any] = []
-        self._missing = 0
+        self._missing = 1
+        """Those who have not answered, and one more until all have been asked: a socket may break meanwhile."""
         self._waived = 0
         self._future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -216,9 +217,8 @@ class _Replies:
             self._future.set_exception(AckTimeout(responses=self.responses))
 
     async def wait(self, site: BroadcastSite, timeout: float | None) -> list[Any]:
-        """All the values, or AckTimeout with those that came."""
-        if self._missing == 0 and not self._waived:
-            return self.responses
+        """All have been asked: all the values, or AckTimeout with those that came."""
+        self._one_less()
         timer = Timer(self._late)
         if timeout is not None:
             site.wheel.set(timer, timeout)

@@ -191,8 +191,8 @@ class BaseServer(Broadcasting):
 
     async def close(self) -> None:
         """Disconnect everybody with reason ``server shutting down`` and refuse new clients."""
-        for nsp in self._namespaces.values():
+        for nsp in list(self._namespaces.values()):
             nsp.shut_down()
         self.engine.close()
-        for nsp in self._namespaces.values():
+        for nsp in list(self._namespaces.values()):
             await nsp.adapter.close()

@@ -35,6 +35,8 @@ class Life(Enum):
     JOINING = "joining"
     """In the middlewares; it may emit, and join rooms."""
     CONNECTED = "connected"
+    LEAVING = "leaving"
+    """Its ``disconnecting`` listeners are being told; connected still, to them and to everybody."""
     DISCONNECTED = "disconnected"
 
 
@@ -110,12 +112,12 @@ class Socket:
     @property
     def connected(self) -> bool:
         """Whether the client is connected to the namespace."""
-        return self._life is Life.CONNECTED
+        return self._life is Life.CONNECTED or self._life is Life.LEAVING
 
     @property
     def disconnected(self) -> bool:
         """The opposite of :attr:`connected`."""
-        return self._life is not Life.CONNECTED
+        return not self.connected
 
     @property
     def gone(self) -> bool:
@@ -349,6 +351,7 @@ class Socket:
         """Tell the handlers, with the rooms still there, then leave everything."""
         if self._life is not Life.CONNECTED:
             return
+        self._life = Life.LEAVING
         self._tell("disconnecting", reason, description)
         self._life = Life.DISCONNECTED
         self.nsp.adapter.leave_all(self.id)
