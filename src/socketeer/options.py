@@ -205,6 +205,8 @@ class Limits:
     """Connections at once; more are answered 503. None: no limit."""
     max_sessions_per_address: int | None = None
     """Connections at once from one address; more are answered 429. None: no limit (proxies share one)."""
+    header_timeout: float = 10.0
+    """Seconds a client may take to send the headers of a request; under ``io.run`` and ``io.serve``."""
     body_timeout: float = 30.0
     """Seconds a client may take to send one long-polling body."""
     attachment_timeout: float = 30.0
@@ -217,7 +219,7 @@ class Limits:
         for name in ("max_sessions", "max_sessions_per_address"):
             if getattr(self, name) is not None:
                 _whole(f"limits.{name}", getattr(self, name), least=1)
-        for name in ("body_timeout", "attachment_timeout"):
+        for name in ("header_timeout", "body_timeout", "attachment_timeout"):
             _positive(f"limits.{name}", getattr(self, name))
 
 

@@ -10,7 +10,7 @@ from socketeer.cli.address import check, for_a_browser
 from socketeer.cli.target import find
 from socketeer.cli.trouble import Trouble
 from socketeer.integrations.asgi import AsgiApp
-from socketeer.integrations.hosting import Server, _loop_factory
+from socketeer.integrations.hosting import Server, loop_factory
 from socketeer.integrations.uvicorn import Server as UvicornServer
 from socketeer.integrations.uvicorn import make_config
 
@@ -54,7 +54,7 @@ def run_asgi(app: AsgiApp, host: str, port: int, ready: Callable[[str], None], a
     config = make_config(app, host, port, access_log, log_level=None)
     server = UvicornServer(config, lambda urls: ready(urls[0]))
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(server.serve())
     except KeyboardInterrupt:
         pass

@@ -5,6 +5,7 @@ Nothing here does I/O: the same request and the same sessions give the same answ
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,6 +65,7 @@ def check(
     if transport not in options.transports:
         raise RequestRefused(UNKNOWN_TRANSPORT, {"transport": transport}, request)
     _check_origin_characters(request)
+    _check_host(request)
     if "j" in request.query:
         raise RequestRefused(BAD_REQUEST, {"name": "JSONP_UNSUPPORTED"}, request)
     if "sid" in request.query:
@@ -111,3 +113,16 @@ def _check_origin_characters(request: Request) -> None:
     origin = request.headers.get("origin")
     if origin is not None and not (origin.isascii() and origin.isprintable()):
         raise RequestRefused(BAD_REQUEST, {"name": "INVALID_ORIGIN"}, request)
+
+
+#: A name or an address, and a port.
+_HOST = re.compile(r"(?:[A-Za-z0-9._~%-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
+_LAST_PORT = 65_535
+
+
+def _check_host(request: Request) -> None:
+    """One Host at most, and one that could be: what compares with it must not be misled."""
+    hosts = [value for name, value in request.raw_headers if name == "host"]
+    found = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
+    if hosts and (found is None or int(found[1] or 0) > _LAST_PORT):
+        raise RequestRefused(BAD_REQUEST, {"name": "INVALID_HOST"}, request)

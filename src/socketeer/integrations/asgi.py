@@ -7,6 +7,7 @@ its frames bypass ASGI; anywhere else they go through ``receive`` and ``send``.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -15,6 +16,8 @@ from socketeer.engine.carriers.base import Carrier
 from socketeer.engine.http.message import Request, Response
 from socketeer.engine.request import RequestRefused
 from socketeer.server.server import BaseServer
+
+log = logging.getLogger("socketeer")
 
 Scope = MutableMapping[str, Any]
 Event = MutableMapping[str, Any]
@@ -72,11 +75,9 @@ class SocketeerApp:
     # --- lifespan -------------------------------------------------------------------------------
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._other is None:
-            await self._own_lifespan(receive, send)
-            return
+        answered = False
 
-        async def watched() -> Event:
+        async def watched_receive() -> Event:
             event = await receive()
             if event["type"] == "lifespan.startup":
                 self._engine.reopen()
@@ -84,18 +85,20 @@ class SocketeerApp:
                 await self._io.close()
             return event
 
-        await self._other(scope, watched, send)
+        async def watched_send(event: Event) -> None:
+            nonlocal answered
+            answered = True
+            await send(event)
 
-    async def _own_lifespan(self, receive: Receive, send: Send) -> None:
-        while True:
-            event = await receive()
-            if event["type"] == "lifespan.startup":
-                self._engine.reopen()
-                await send({"type": "lifespan.startup.complete"})
-            elif event["type"] == "lifespan.shutdown":
-                await self._io.close()
-                await send({"type": "lifespan.shutdown.complete"})
-                return
+        try:
+            await (self._other or _lifespan)(scope, watched_receive, watched_send)
+        except Exception as error:
+            if answered:
+                raise
+            # An application without a lifespan says so by raising; ours goes on.
+            log.debug("no lifespan in %r: %r", self._other, error)
+            await send({"type": "lifespan.startup.complete"})
+            await _lifespan(scope, watched_receive, send)
 
     # --- HTTP -----------------------------------------------------------------------------------
 
@@ -192,6 +195,15 @@ async def _respond(send: Send, kind: str, response: Response) -> None:
         headers.append((b"content-length", b"%d" % len(response.body)))
     await send({"type": f"{kind}.start", "status": response.status, "headers": headers})
     await send({"type": f"{kind}.body", "body": response.body})
+
+
+async def _lifespan(_scope: Scope, receive: Receive, send: Send) -> None:
+    """An application with nothing to start and nothing to end."""
+    while True:
+        event = await receive()
+        await send({"type": f"{event['type']}.complete"})
+        if event["type"] == "lifespan.shutdown":
+            return
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:

@@ -60,6 +60,7 @@ class Server(BaseServer):
 
         Raises:
             OSError: the address is taken.
+            RuntimeError: the other application's lifespan failed.
         """
 
         def on_listening(urls: list[str]) -> None:
@@ -67,14 +68,19 @@ class Server(BaseServer):
             if ready is not None:
                 ready(urls[0])
 
-        config = make_config(self.asgi(app), host, port, access_log, **uvicorn_settings)
+        limits = self.engine.options.limits
+        config = make_config(
+            self.asgi(app), host, port, access_log, limits.header_timeout, **uvicorn_settings
+        )
         server = UvicornServer(config, on_listening)
         self.engine.reopen()
         try:
             await server.serve()
-        except SystemExit:
-            # uvicorn ends the process where it cannot listen; a library must not.
-            raise OSError(f"cannot listen on {host}:{port}; is another server running there?") from None
+        except SystemExit as ending:
+            # uvicorn ends the process where it cannot start; a library must not.
+            if server.lifespan.should_exit:
+                raise RuntimeError("the application did not start; the log says why") from ending
+            raise OSError(f"cannot listen on {host}:{port}; is another server running there?") from ending
 
     def run(
         self,
@@ -96,13 +102,14 @@ class Server(BaseServer):
         if not logging.root.handlers:
             logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
         try:
-            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            with asyncio.Runner(loop_factory=loop_factory()) as runner:
                 runner.run(serving)
         except KeyboardInterrupt:
             pass
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Uvloop's, where there is uvloop; None stands for asyncio's own."""
     if sys.platform == "win32":
         return None
     try:

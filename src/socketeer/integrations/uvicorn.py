@@ -12,17 +12,19 @@ socketeer.integrations.uvicorn:WebSocketProtocol``.
 from __future__ import annotations
 
 import asyncio
+import logging
 import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from socketeer.engine.carriers.base import Carrier
 from socketeer.engine.carriers.picows import Flusher, PicowsCarrier, take_over
 from socketeer.integrations.asgi import CLOSERS, TAKE_OVER
-from socketeer.options import EngineOptions
+from socketeer.options import EngineOptions, Limits
 
 _flushers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Flusher] = weakref.WeakKeyDictionary()
 
@@ -32,6 +34,76 @@ def _flusher(loop: asyncio.AbstractEventLoop) -> Flusher:
     if flusher is None:
         flusher = _flushers[loop] = Flusher(loop)
     return flusher
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP protocol, which by itself waits for a request's headers for ever."""
+
+    header_timeout = Limits().header_timeout
+    _timer: asyncio.TimerHandle | None = None
+    _in_headers = True
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """As uvicorn's; the first request has to come."""
+        super().connection_made(transport)  # type: ignore[arg-type]
+        self._timer = self.loop.call_later(self.header_timeout, self.transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        """As uvicorn's; headers that are not whole by now get their time."""
+        super().data_received(data)
+        if self._in_headers and self._timer is None and not self.transport.is_closing():
+            self._timer = self.loop.call_later(self.header_timeout, self.transport.abort)
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._in_headers = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Its headers are whole."""
+        self._in_headers = False
+        self._disarm()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection has ended."""
+        self._disarm()
+        super().connection_lost(exc)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class TakenOver(PicowsCarrier):
+    """A carrier that uvicorn counts among its connections: it is told of the server's end, and waited for.
+
+    From Python 3.12 on the loop's server waits for every connection that it has accepted, so one that
+    nobody closes would hold the end up for ever.
+    """
+
+    __slots__ = ("_connections",)
+
+    def __init__(
+        self, options: EngineOptions, loop: asyncio.AbstractEventLoop, connections: set[Any]
+    ) -> None:
+        super().__init__(options.max_http_buffer_size, options.limits, options.backpressure, _flusher(loop))
+        self._connections = connections
+
+    def on_ws_connected(self, transport: Any) -> None:
+        super().on_ws_connected(transport)
+        self._connections.add(self)
+
+    def on_ws_disconnected(self, transport: Any) -> None:
+        self._connections.discard(self)
+        super().on_ws_disconnected(transport)
+
+    def shutdown(self) -> None:
+        """Called by uvicorn, once, when the server ends."""
+        if not self._closing:
+            self.close()
+            self.receiver.carrier_lost("server shutting down", "the web server ends")
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -55,6 +127,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     async def _until_taken(self, scope: Any, receive: Any, send: Any) -> None:
         await self._inner(scope, receive, send)
+        if self.initial_response is not None:
+            self.handshake_complete = True  # uvicorn takes a refusal for a missing handshake
         if self._taken:
             # uvicorn would close a connection whose application has returned.
             self.handshake_complete = True
@@ -68,9 +142,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.transport.close()
             return
         self._taken = True
-        carrier = PicowsCarrier(
-            options.max_http_buffer_size, options.limits, options.backpressure, _flusher(self.loop)
-        )
+        carrier = TakenOver(options, self.loop, self.connections)
         key = dict(self.scope["headers"]).get(b"sec-websocket-key", b"").decode("latin-1")
         protocol = dict(self.scope["headers"]).get(b"sec-websocket-protocol")
         answer = list(headers.items())
@@ -133,23 +205,35 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: Any = None) -> None:
         """Polls that wait would hold the shutdown up for as long as a heartbeat."""
-        for close in self._closers:
+        for close in tuple(self._closers):
             await close()
         await super().shutdown(sockets)
 
 
-def make_config(app: Any, host: str, port: int, access_log: bool, **settings: Any) -> uvicorn.Config:
+def make_config(
+    app: Any,
+    host: str,
+    port: int,
+    access_log: bool,
+    header_timeout: float = HttpProtocol.header_timeout,
+    **settings: Any,
+) -> uvicorn.Config:
     """Uvicorn's configuration with what Socketeer needs; ``settings`` are uvicorn's own and win."""
     merged: dict[str, Any] = {
         "host": host,
         "port": port,
         "ws": WebSocketProtocol,
+        "http": type("HttpProtocol", (HttpProtocol,), {"header_timeout": header_timeout}),
         "ws_per_message_deflate": False,
         "log_config": None,
         "log_level": "warning",
         "access_log": access_log,
-        "timeout_graceful_shutdown": 1,
+        "timeout_graceful_shutdown": 0.5,  # together with what uvicorn takes anyway, less than a second
         "lifespan": "auto",
     }
     merged.update(settings)
-    return uvicorn.Config(app, **merged)
+    config = uvicorn.Config(app, **merged)
+    if access_log:
+        # The level that is set above for uvicorn's own news would keep these lines back too.
+        logging.getLogger("uvicorn.access").setLevel(logging.INFO)
+    return config

@@ -64,14 +64,14 @@ def open_packet(
 def decode_base64(data: bytes) -> bytes:
     """The data of a text packet that starts with ``b``.
 
-    Padding may be missing, as JavaScript allows; any other character outside the alphabet is refused.
+    Strictly: with its padding, which every official client sends, and no character beside the alphabet.
 
     Raises:
         PacketError: it is not base64.
     """
     encoded = data[1:]
     try:
-        return b64decode(encoded + b"=" * (-len(encoded) % 4), validate=True)
+        return b64decode(encoded, validate=True)
     except (Base64Error, ValueError):
         raise PacketError("binary packet: expected base64 after 'b'") from None
 

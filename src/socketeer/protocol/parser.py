@@ -35,8 +35,9 @@ _ZERO: Final = 0x30
 _NINE: Final = 0x39
 _SLASH: Final = 0x2F
 
-#: Digits of an acknowledgement id: JavaScript counts exactly up to 2**53, which has 16.
-_MAX_ID_DIGITS = 16
+#: The largest acknowledgement id: as far as JavaScript counts exactly, and its digits.
+_MAX_ID: Final = 2**53 - 1
+_MAX_ID_DIGITS: Final = 16
 #: Digits of a number of attachments: any limit that makes sense has fewer.
 _MAX_COUNT_DIGITS = 9
 
@@ -235,7 +236,10 @@ def _ack_id(data: bytes, at: int) -> tuple[int | None, int]:
         return None, at
     if end - at > _MAX_ID_DIGITS:
         raise PacketError(f"acknowledgement id: expected at most {_MAX_ID_DIGITS} digits")
-    return int(data[at:end]), end
+    ack_id = int(data[at:end])
+    if ack_id > _MAX_ID:
+        raise PacketError(f"acknowledgement id: expected at most {_MAX_ID}")
+    return ack_id, end
 
 
 def _json(data: bytes) -> Any:

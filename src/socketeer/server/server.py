@@ -162,7 +162,7 @@ class BaseServer(Broadcasting):
         return connection
 
     def _no_namespace(self, connection: Connection) -> None:
-        connection.close()
+        connection.session.close(discard=True)
 
     def on_connect(self, connection: Connection, nsp: str, data: Any) -> None:
         """A CONNECT packet has come."""

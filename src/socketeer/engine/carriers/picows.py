@@ -135,7 +135,9 @@ class PicowsCarrier(WSListener):
             elif frame.rsv1 or frame.rsv2 or frame.rsv3:
                 self._fail(1002, "reserved bit set without an extension")
             elif kind is TEXT and frame.fin and self._fragments is None:
-                self.receiver.receive_text(frame.get_payload_as_bytes())
+                data = frame.get_payload_as_bytes()
+                if data.isascii() or self._is_utf8(data):
+                    self.receiver.receive_text(data)
             elif kind is BINARY and frame.fin and self._fragments is None:
                 self.receiver.receive_binary(frame.get_payload_as_bytes())
             else:
@@ -150,6 +152,14 @@ class PicowsCarrier(WSListener):
                 if self._paused:
                     self._check_held()
 
+    def _is_utf8(self, data: bytes) -> bool:
+        try:
+            data.decode()
+        except UnicodeDecodeError:
+            self._fail(1007, "text that is not UTF-8")
+            return False
+        return True
+
     def _other_frame(self, kind: WSMsgType, frame: WSFrame) -> None:
         if kind is PING:
             # Pongs that the peer does not read must not pile up: one is enough.
@@ -160,7 +170,7 @@ class PicowsCarrier(WSListener):
         elif kind is TEXT or kind is BINARY or kind is CONTINUATION:
             self._fragment(kind, frame.get_payload_as_bytes(), bool(frame.fin))
         else:
-            self._peer_closes()
+            self._peer_closes(frame.get_payload_as_bytes())
 
     def _fragment(self, kind: WSMsgType, data: bytes, last: bool) -> None:
         if (self._fragments is None) is (kind is CONTINUATION):
@@ -176,19 +186,27 @@ class PicowsCarrier(WSListener):
             self._fail(1008, f"more than {self._limits.max_fragments} fragments (max_fragments)")
         elif last:
             message, self._fragments = bytes(self._fragments), None
-            if self._fragment_kind is TEXT:
-                self.receiver.receive_text(message)
-            else:
+            if self._fragment_kind is BINARY:
                 self.receiver.receive_binary(message)
+            elif self._is_utf8(message):
+                self.receiver.receive_text(message)
 
-    def _peer_closes(self) -> None:
+    def _peer_closes(self, payload: bytes) -> None:
+        """Answer a close frame with its own code, and end."""
+        code = int.from_bytes(payload[:2], "big")
+        if not payload:
+            answer, reason = CLOSE_FRAME, "transport close"
+        elif _may_be_sent(code):
+            answer, reason = close_frame(code), "transport close"
+        else:
+            answer, reason = close_frame(1002), "transport error"
         self._closing = True
-        self._pending.append(CLOSE_FRAME)
+        self._pending.append(answer)
         self._paused = False
         self.flush()
         if self._transport is not None:
             self._transport.close()
-        self.receiver.carrier_lost("transport close", "closed by the peer")
+        self.receiver.carrier_lost(reason, "closed by the peer")
 
     def _after_close(self, kind: WSMsgType) -> None:
         """We have sent a close frame: the peer's ends the connection, anything else is dropped."""
@@ -297,6 +315,11 @@ class PicowsCarrier(WSListener):
         self._resume_waiters()
         if self._transport is not None:
             self._transport.abort()
+
+
+def _may_be_sent(code: int) -> bool:
+    """Whether a close frame may carry this code (RFC 6455 section 7.4)."""
+    return 3000 <= code <= 4999 or (1000 <= code <= 1014 and code not in (1004, 1005, 1006))
 
 
 def _discard(data: bytes) -> None:

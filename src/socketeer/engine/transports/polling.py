@@ -23,7 +23,7 @@ _TEXT: Final = "text/plain; charset=UTF-8"
 class PollingTransport:
     """One session on long-polling: at most one GET and one POST at a time."""
 
-    __slots__ = ("_ended", "_left", "_outbox", "_posting", "_session", "_waiter", "name")
+    __slots__ = ("_ended", "_left", "_outbox", "_posting", "_reading", "_session", "_waiter", "name")
 
     def __init__(self, session: Session) -> None:
         self.name = "polling"
@@ -32,6 +32,8 @@ class PollingTransport:
         self._waiter: asyncio.Future[None] | None = None
         """Resolved to answer the poll that waits; what the answer holds is decided when it is written."""
         self._posting = False
+        self._reading: asyncio.Timeout | None = None
+        """The patience of a POST whose body is being read."""
         self._left = False
         """Whether the client itself has said that it closes: its poll needs no close packet."""
         self._ended: Callable[[], None] | None = None
@@ -75,6 +77,8 @@ class PollingTransport:
         """A poll that waits is told; what is queued is dropped."""
         self._outbox.take()
         self.release()
+        if self._reading is not None:
+            self._reading.reschedule(0)  # the body is not read to its end
 
     def retire(self) -> list[Message]:
         """The session moves to another transport: what is queued goes with it."""
@@ -136,22 +140,31 @@ class PollingTransport:
             self._posting = False
 
     async def _read_and_deliver(self, request: Request) -> Response:
-        options = self._session.options
+        session = self._session
         try:
-            async with asyncio.timeout(options.limits.body_timeout):
-                body = await read_body(request, options.max_http_buffer_size)
+            body = await self._read(request)
         except TimeoutError:
-            self._session.fail("transport error", "body not received within body_timeout")
+            if session.state is State.CLOSED:
+                return Response(400, {"connection": "close"})
+            session.fail("transport error", "body not received within body_timeout")
             return Response(408)
         except ConnectionError:
-            self._session.fail("transport error", "data request connection closed prematurely")
+            session.fail("transport error", "data request connection closed prematurely")
             return Response(400)
         if body is None:
             # As the official server: too large a body is refused, and the session lives on.
             return Response(413)
-        if self._session.state is State.CLOSED or self._session.transport is not self:
+        if session.state is State.CLOSED or session.transport is not self:
             return Response(400)
         return self._deliver(body)
+
+    async def _read(self, request: Request) -> bytes | None:
+        options = self._session.options
+        try:
+            async with asyncio.timeout(options.limits.body_timeout) as self._reading:
+                return await read_body(request, options.max_http_buffer_size)
+        finally:
+            self._reading = None
 
     def _deliver(self, body: bytes) -> Response:
         session = self._session
