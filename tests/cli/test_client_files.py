@@ -1,0 +1,171 @@
+"""The official client: from npm, from the cache, and not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from socketeer.cli import client_files
+from socketeer.cli.client_files import ClientUnavailable, cache_folder, is_genuine, load
+from tests.support.repository import ROOT
+
+ARCHIVE = f"{client_files.PACKAGE}-{client_files.VERSION}.tgz"
+
+
+@pytest.fixture
+def archive(client_cache: dict[str, str]) -> bytes:
+    return (Path(client_cache["SOCKETEER_CACHE"]) / ARCHIVE).read_bytes()
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of the test's own, empty; and no npm."""
+    folder = tmp_path / "cache" / "deeper"
+    monkeypatch.setenv("SOCKETEER_CACHE", str(folder))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    return folder
+
+
+def make_npm(tmp_path: Path, script: str) -> None:
+    """An npm that does what the test wants."""
+    npm = tmp_path / "bin" / "npm"
+    npm.parent.mkdir()
+    npm.write_text(f"#!{sys.executable}\nimport sys, pathlib, time\n{script}\n", encoding="utf-8")
+    npm.chmod(0o755)
+
+
+class Seen:
+    """Whether one was told to wait."""
+
+    times = 0
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        self.times += 1
+        yield
+
+
+def test_npm_brings_what_was_published(archive: bytes) -> None:
+    assert is_genuine(archive)
+    assert not is_genuine(archive + b"\0")
+    client = client_files.ClientFiles(archive)
+    for name in ("socket.io.esm.min.js", "socket.io.js", "socket.io.min.js"):
+        assert b"Socket.IO v4.8.4" in client.read(name)[:200]
+    with pytest.raises(KeyError):
+        client.read("no-such-file.js")
+
+
+def test_the_pin_is_that_of_the_interop_tests() -> None:
+    lock = (ROOT / "interop" / "package-lock.json").read_text(encoding="utf-8")
+    assert client_files.INTEGRITY in lock
+    assert f'"socket.io-client": "{client_files.VERSION}"' in lock
+
+
+def test_from_the_cache_without_npm(cache: Path, archive: bytes) -> None:
+    cache.mkdir(parents=True)
+    (cache / ARCHIVE).write_bytes(archive)
+    seen = Seen()
+    assert load(seen.waiting()).read("socket.io.js")
+    assert seen.times == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the npm of this test is a script")
+def test_fetched_once_then_kept(cache: Path, archive: bytes, tmp_path: Path) -> None:
+    (tmp_path / "published.tgz").write_bytes(archive)
+    make_npm(
+        tmp_path,
+        f"published = pathlib.Path({str(tmp_path / 'published.tgz')!r})\n"
+        "assert sys.argv[1:4] == ['pack', 'socket.io-client@4.8.4', '--ignore-scripts'], sys.argv\n"
+        "pathlib.Path('socket.io-client-4.8.4.tgz').write_bytes(published.read_bytes())\n"
+        "published.unlink()",
+    )
+    seen = Seen()
+    assert load(seen.waiting()).read("socket.io.js")
+    assert seen.times == 1
+    assert [path.name for path in cache.iterdir()] == [ARCHIVE]
+    assert load(seen.waiting()).read("socket.io.js")
+    assert seen.times == 1
+
+
+def test_a_damaged_copy_is_not_used(cache: Path, archive: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    cache.mkdir(parents=True)
+    (cache / ARCHIVE).write_bytes(archive[:-1])
+    with pytest.raises(ClientUnavailable, match="npm, which fetches the browser client"):
+        load()
+    assert "is damaged" in caplog.text
+
+
+def test_without_npm_it_says_so(cache: Path) -> None:
+    with pytest.raises(ClientUnavailable, match=r"socket.io-client 4.8.4\), was not found") as error:
+        load()
+    assert "Install Node.js" in error.value.advice
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the npm of these tests is a script")
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        (
+            r"sys.exit('npm error code ENOTFOUND\nnpm error network failed\nnpm error A complete log is in: x.log')",
+            "npm ended with code 1: code ENOTFOUND; network failed$",
+        ),
+        ("sys.exit(3)", "npm ended with code 3: it said nothing"),
+        ("", "is not socket.io-client 4.8.4 as it was published"),
+        ("pathlib.Path('x.tgz').write_bytes(b'something else')", "its hash is another one"),
+        ("while True: time.sleep(1)", "npm did not answer within"),
+    ],
+)
+def test_an_npm_that_fails(
+    script: str, said: str, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_files, "PATIENCE", 1.0)
+    make_npm(tmp_path, script)
+    with pytest.raises(ClientUnavailable, match=said) as error:
+        load()
+    assert error.value.advice
+    assert not cache.exists(), "nothing of it is kept"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the npm of this test is a script")
+def test_a_cache_that_cannot_be_written_is_done_without(
+    archive: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "published.tgz").write_bytes(archive)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SOCKETEER_CACHE", str(tmp_path / "file"))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    make_npm(
+        tmp_path,
+        f"pathlib.Path('x.tgz').write_bytes(pathlib.Path({str(tmp_path / 'published.tgz')!r}).read_bytes())",
+    )
+    assert load().read("socket.io.js")
+    assert "cannot be kept" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("platform", "variables", "expected"),
+    [
+        ("linux", {}, "{home}/.cache/socketeer"),
+        ("linux", {"XDG_CACHE_HOME": "{home}/c"}, "{home}/c/socketeer"),
+        ("linux", {"XDG_CACHE_HOME": "relative"}, "{home}/.cache/socketeer"),
+        ("darwin", {}, "{home}/Library/Caches/socketeer"),
+        ("darwin", {"XDG_CACHE_HOME": "{home}/c"}, "{home}/c/socketeer"),
+        ("win32", {"LOCALAPPDATA": "{home}/L"}, "{home}/L/socketeer/Cache"),
+        ("win32", {}, "{home}/AppData/Local/socketeer/Cache"),
+        ("linux", {"SOCKETEER_CACHE": "{home}/mine", "XDG_CACHE_HOME": "{home}/c"}, "{home}/mine"),
+    ],
+)
+def test_where_the_cache_is(
+    platform: str, variables: dict[str, str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SOCKETEER_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.setattr(sys, "platform", platform)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value.format(home=tmp_path))
+    assert cache_folder() == Path(expected.format(home=tmp_path))

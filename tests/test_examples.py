@@ -1,0 +1,74 @@
+"""Each example runs as it is; the tutorial's runs in a browser, in tests/browser/test_tutorial.py."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.client_cache import client_cache
+from tests.support.command import Command, command, port_of, socketeer
+from tests.support.peers import WebSocket
+from tests.support.raw import fetch
+from tests.support.repository import ROOT
+
+__all__ = ["client_cache"]
+
+EXAMPLES = ROOT / "examples"
+
+
+def test_each_example_stands_in_the_list_and_is_run_by_a_test() -> None:
+    names = {path.name for path in EXAMPLES.glob("*.py")}
+    listed = re.findall(
+        r"^\| \[(\w+\.py)\]", (EXAMPLES / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert set(listed) == names
+    tests = "".join(
+        path.read_text(encoding="utf-8")
+        for path in (ROOT / "tests" / "test_examples.py", ROOT / "tests" / "browser" / "test_tutorial.py")
+    )
+    assert [name for name in names if name.removesuffix(".py") not in tests] == []
+
+
+def test_the_readme_shows_the_tutorial_as_it_is() -> None:
+    source = (EXAMPLES / "tutorial.py").read_text(encoding="utf-8")
+    docstring = ast.parse(source).body[0]
+    code = "\n".join(source.splitlines()[docstring.end_lineno or 0 :]).strip()
+    assert f"```python\n{code}\n```" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+async def test_the_tutorials_page(client_cache: dict[str, str]) -> None:
+    with command("examples/tutorial_page.py", "0", env=client_cache) as process:
+        port = port_of(process.wait_for("http://localhost:"))
+        assert "http://localhost:3004" in (await fetch(port, "GET", "/")).text
+        assert b"Socket.IO v4.8.4" in (await fetch(port, "GET", "/socket.io.esm.min.js")).body
+        assert (await fetch(port, "GET", "/nothing")).status == 404
+
+
+@pytest.fixture
+def fastapi_app() -> Iterator[Command]:
+    with socketeer("run", "fastapi_app:app", "--port", "0", cwd=EXAMPLES) as process:
+        yield process
+
+
+async def test_beside_fastapi_http_requests_emit_to_those_who_follow(fastapi_app: Command) -> None:
+    port = port_of(fastapi_app.wait_for("listens on"))
+    reader, other = await WebSocket.open(port), await WebSocket.open(port)
+    await reader.connect()
+    await other.connect()
+    assert (await fetch(port, "GET", "/")).text == '{"clients":2}'
+
+    await reader.send('420["follow",{"name":"weather"}]')
+    assert await reader.message() == '30[["weather"]]'
+    await other.send('420["follow",{"name":7}]')  # pydantic refuses it, and no handler is called
+    posted = await fetch(port, "POST", "/topics/weather?news=sunshine")
+    assert json.loads(posted.body) == {"readers": 1}
+    assert await reader.message() == '2["news","weather","sunshine"]'
+
+    fastapi_app.wait_for("event 'follow'")
+    await reader.bye()
+    await other.bye()
+    assert fastapi_app.stop() < 1
