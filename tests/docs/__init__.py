@@ -1,0 +1,1 @@
+"""The documents are checked as the code is."""

@@ -1,0 +1,362 @@
+from __future__ import annotations
+
+import logging
+import math
+import re
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError, fields
+from typing import Any
+
+import pytest
+
+from socketeer.errors import OptionError
+from socketeer.options import (
+    Backpressure,
+    Compression,
+    Cookie,
+    Cors,
+    EngineOptions,
+    Limits,
+    ServerOptions,
+)
+
+GROUPS: list[Callable[..., Any]] = [
+    Backpressure,
+    Compression,
+    Cookie,
+    Cors,
+    EngineOptions,
+    Limits,
+    ServerOptions,
+]
+
+
+def given(group: Any) -> dict[str, Any]:
+    return {field.name: getattr(group, field.name) for field in fields(group)}
+
+
+# --- defaults: engine.io 6.6, cors 2.8, socket.io 4.8; times here in seconds -----------------------
+
+
+def test_the_engines_defaults() -> None:
+    assert given(EngineOptions()) == {
+        "path": "/socket.io",
+        "transports": ("polling", "websocket"),
+        "ping_interval": 25,
+        "ping_timeout": 20,
+        "upgrade_timeout": 10,
+        "max_http_buffer_size": 1_000_000,
+        "allow_upgrades": True,
+        "cors": None,
+        "cookie": None,
+        "http_compression": Compression(threshold=1024),
+        "allow_request": None,
+        "backpressure": Backpressure(),
+        "limits": Limits(),
+    }
+
+
+def test_the_servers_defaults() -> None:
+    assert given(ServerOptions()) == {"connect_timeout": 45}
+
+
+def test_the_defaults_of_cors() -> None:
+    assert given(Cors()) == {
+        "origin": "*",
+        "methods": ("GET", "HEAD", "PUT", "PATCH", "POST", "DELETE"),
+        "allowed_headers": None,
+        "exposed_headers": None,
+        "credentials": False,
+        "max_age": None,
+    }
+
+
+def test_the_defaults_of_the_cookie() -> None:
+    assert given(Cookie()) == {
+        "name": "io",
+        "path": "/",
+        "http_only": True,
+        "same_site": "lax",
+        "secure": False,
+        "domain": None,
+        "max_age": None,
+    }
+
+
+def test_the_official_limit_of_attachments() -> None:
+    assert Limits().max_attachments == 10
+
+
+# --- groups ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_groups_are_frozen_and_comparable(group: Callable[..., Any]) -> None:
+    options = group()
+    assert options == group()
+    with pytest.raises(FrozenInstanceError):
+        setattr(options, fields(options)[0].name, "other")
+    assert not hasattr(options, "__dict__")
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_misspelt_option_is_a_type_error(group: Callable[..., Any]) -> None:
+    with pytest.raises(TypeError, match="'pingInterval'"):
+        group(pingInterval=25)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        ("cors", Cors("http://a"), Cors("http://a")),
+        ("cors", {"origin": "http://a", "credentials": True}, Cors("http://a", credentials=True)),
+        ("cors", True, Cors()),
+        ("cors", False, None),
+        ("cors", None, None),
+        ("cookie", True, Cookie()),
+        ("cookie", {"name": "sid"}, Cookie("sid")),
+        ("cookie", False, None),
+        ("http_compression", True, Compression()),
+        ("http_compression", {"threshold": 10}, Compression(10)),
+        ("http_compression", False, None),
+        ("limits", {"max_sessions": 5}, Limits(max_sessions=5)),
+        ("limits", None, Limits()),
+        ("backpressure", {"max_bytes": 70_000}, Backpressure(max_bytes=70_000)),
+        ("backpressure", None, Backpressure()),
+    ],
+)
+def test_a_group_may_be_given_as_a_mapping_or_switched(option: str, value: Any, expected: Any) -> None:
+    assert getattr(EngineOptions(**{option: value}), option) == expected
+
+
+@pytest.mark.parametrize("option", ["cors", "cookie", "http_compression", "limits", "backpressure"])
+def test_a_mapping_with_a_misspelt_key_names_the_group_and_the_key(option: str) -> None:
+    with pytest.raises(TypeError, match=f"^{option}: .*'orign'"):
+        EngineOptions(**{option: {"orign": "http://a"}})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("option", ["cors", "cookie", "http_compression", "limits", "backpressure"])
+def test_a_group_of_another_type_is_refused(option: str) -> None:
+    with pytest.raises(OptionError, match=f"^{option}: expected .*, got 'http://a'"):
+        EngineOptions(**{option: "http://a"})  # type: ignore[arg-type]
+
+
+# --- values out of range -----------------------------------------------------------------------
+
+NO_POSITIVE_NUMBER = [0, -1, -0.5, math.nan, math.inf, True, "5", None]
+NO_POSITIVE_WHOLE_NUMBER = [0, -1, 1.5, math.nan, math.inf, True, "5"]
+
+
+@pytest.mark.parametrize("value", NO_POSITIVE_NUMBER)
+@pytest.mark.parametrize(
+    ("group", "option", "name"),
+    [
+        (EngineOptions, "ping_interval", "ping_interval"),
+        (EngineOptions, "ping_timeout", "ping_timeout"),
+        (EngineOptions, "upgrade_timeout", "upgrade_timeout"),
+        (ServerOptions, "connect_timeout", "connect_timeout"),
+        (Limits, "body_timeout", "limits.body_timeout"),
+        (Limits, "attachment_timeout", "limits.attachment_timeout"),
+    ],
+)
+def test_times_are_above_zero(group: Callable[..., Any], option: str, name: str, value: Any) -> None:
+    with pytest.raises(OptionError, match=rf"^{re.escape(name)}: expected .*, got {re.escape(repr(value))}$"):
+        group(**{option: value})
+    assert getattr(group(**{option: 0.25}), option) == 0.25
+
+
+@pytest.mark.parametrize("value", NO_POSITIVE_WHOLE_NUMBER)
+@pytest.mark.parametrize(
+    ("group", "option", "name"),
+    [
+        (EngineOptions, "max_http_buffer_size", "max_http_buffer_size"),
+        (Limits, "max_payload_packets", "limits.max_payload_packets"),
+        (Limits, "max_fragments", "limits.max_fragments"),
+        (Limits, "max_namespaces", "limits.max_namespaces"),
+        (Limits, "max_sessions", "limits.max_sessions"),
+        (Limits, "max_sessions_per_address", "limits.max_sessions_per_address"),
+    ],
+)
+def test_counts_are_whole_and_above_zero(
+    group: Callable[..., Any], option: str, name: str, value: Any
+) -> None:
+    with pytest.raises(OptionError, match=rf"^{re.escape(name)}: expected .*, got {re.escape(repr(value))}$"):
+        group(**{option: value})
+    assert getattr(group(**{option: 1}), option) == 1
+
+
+def test_a_size_may_be_written_with_an_exponent() -> None:
+    size = EngineOptions(max_http_buffer_size=1e8).max_http_buffer_size  # type: ignore[arg-type]
+    assert (type(size), size) == (int, 100_000_000)
+
+
+@pytest.mark.parametrize("value", [-1, 1.5, "10", True, None])
+@pytest.mark.parametrize(
+    ("group", "option", "name"),
+    [
+        (Limits, "max_attachments", "limits.max_attachments"),
+        (Compression, "threshold", "http_compression.threshold"),
+    ],
+)
+def test_these_may_be_zero(group: Callable[..., Any], option: str, name: str, value: Any) -> None:
+    with pytest.raises(OptionError, match=rf"^{re.escape(name)}: expected .*, got {re.escape(repr(value))}$"):
+        group(**{option: value})
+    assert getattr(group(**{option: 0}), option) == 0
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [
+        {"low_water": -1},
+        {"low_water": 70_000},
+        {"high_water": 20_000_000},
+        {"max_bytes": 60_000},
+        {"high_water": "65536"},
+        {"max_bytes": math.inf},
+        {"low_water": None},
+    ],
+)
+def test_the_water_marks_are_in_order(marks: dict[str, Any]) -> None:
+    with pytest.raises(OptionError, match=r"^backpressure\b.*expected .*, got "):
+        Backpressure(**marks)
+
+
+def test_the_water_marks_may_be_equal() -> None:
+    assert Backpressure(high_water=0, low_water=0, max_bytes=0).max_bytes == 0
+
+
+# --- path, transports, allow_request -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "kept"),
+    [("/socket.io", "/socket.io"), ("/socket.io/", "/socket.io"), ("/a/b/", "/a/b"), ("/", "")],
+)
+def test_the_path_is_kept_without_its_last_slash(path: str, kept: str) -> None:
+    assert EngineOptions(path=path).path == kept
+
+
+@pytest.mark.parametrize("path", ["", "socket.io", None, b"/socket.io"])
+def test_a_path_begins_with_a_slash(path: Any) -> None:
+    with pytest.raises(OptionError, match=r"^path: expected .*'/socket\.io'"):
+        EngineOptions(path=path)
+
+
+def test_transports_may_be_a_list() -> None:
+    options = EngineOptions(transports=["websocket"])  # type: ignore[arg-type]
+    assert options.transports == ("websocket",)
+
+
+@pytest.mark.parametrize("transports", [(), "polling", ("polling", "webtransports"), [None], None, 5])
+def test_transports_are_some_that_exist(transports: Any) -> None:
+    with pytest.raises(OptionError, match=r"^transports: expected .*'polling', 'websocket'"):
+        EngineOptions(transports=transports)
+
+
+def test_allow_request_is_a_callable() -> None:
+    assert EngineOptions(allow_request=bool).allow_request is bool
+    with pytest.raises(OptionError, match=r"^allow_request: expected a callable, got True"):
+        EngineOptions(allow_request=True)  # type: ignore[arg-type]
+
+
+# --- cors --------------------------------------------------------------------------------------
+
+
+def test_an_origin_with_a_slash_is_compared_without_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "socketeer"):
+        cors = Cors("http://localhost:5174/", methods=["GET", "POST"], credentials=True)
+        EngineOptions(cors=cors)
+    assert cors.origin == "http://localhost:5174"
+    assert len(caplog.records) == 1
+    assert "'http://localhost:5174/'" in caplog.text
+
+
+def test_the_slashes_of_a_list_go_too(caplog: pytest.LogCaptureFixture) -> None:
+    pattern = re.compile("/$")
+    assert Cors(["http://a/", "http://b", pattern]).origin == ("http://a", "http://b", pattern)
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("origin", ["file://", "null", "*", "http://localhost:5174"])
+def test_other_origins_stay_as_they_are(origin: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert Cors(origin).origin == origin
+    assert caplog.records == []
+
+
+def test_a_star_in_a_list_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    Cors(["http://a", "*"])
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+@pytest.mark.parametrize("origin", [True, False, re.compile("x"), bool])
+def test_other_rules_stay_as_they_are(origin: Any) -> None:
+    assert Cors(origin).origin is origin
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        None,
+        5,
+        b"http://a",
+        re.compile(b"http://a"),
+        [b"http://a"],
+        [re.compile(b"x")],
+        [None],
+        [["http://a"]],
+        "http://a, http://b",
+        "http://a http://b",
+        "http://a\r\nx: y",
+        ["http://a,http://b"],
+        "http://bücher.example",
+    ],
+)
+def test_what_is_no_origin_is_refused(origin: Any) -> None:
+    with pytest.raises(OptionError, match=r"^cors\.origin: expected "):
+        Cors(origin)
+
+
+@pytest.mark.parametrize("option", ["methods", "allowed_headers", "exposed_headers"])
+def test_names_may_be_a_string_or_a_list(option: str) -> None:
+    for value in ("X-A, X-B", ["X-A", " X-B "], ("X-A", "X-B", "")):
+        assert getattr(Cors(**{option: value}), option) == ("X-A", "X-B")  # type: ignore[arg-type]
+    assert getattr(Cors(**{option: []}), option) == ()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("option", ["methods", "allowed_headers", "exposed_headers"])
+@pytest.mark.parametrize("value", ["X A", ["X-A\r\nx: y"], ["X-Ä"], ["a,b"], "a;b"])
+def test_names_are_tokens(option: str, value: Any) -> None:
+    with pytest.raises(OptionError, match=rf"^cors\.{option}: expected "):
+        Cors(**{option: value})
+
+
+@pytest.mark.parametrize("value", ["600", 1.5, True])
+def test_max_age_is_a_whole_number(value: Any) -> None:
+    with pytest.raises(OptionError, match=r"^cors\.max_age: expected "):
+        Cors(max_age=value)
+    with pytest.raises(OptionError, match=r"^cookie\.max_age: expected "):
+        Cookie(max_age=value)
+    assert Cors(max_age=0).max_age == 0
+    assert Cookie(max_age=-1).max_age == -1
+
+
+# --- the cookie --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a=b", "a;b", "ä", "a\r\n", None])
+def test_a_cookies_name_is_a_token(name: Any) -> None:
+    with pytest.raises(OptionError, match=r"^cookie\.name: expected "):
+        Cookie(name=name)
+
+
+@pytest.mark.parametrize("attribute", ["path", "domain"])
+@pytest.mark.parametrize("value", ["/; Secure", "/\r\nx: y", "/a b", "/a,b", "/ä", "/\x7f", 5, False])
+def test_a_cookies_attributes_cannot_break_out(attribute: str, value: Any) -> None:
+    with pytest.raises(OptionError, match=rf"^cookie\.{attribute}: expected "):
+        Cookie(**{attribute: value})
+
+
+@pytest.mark.parametrize("value", ["Lax", "", "any", True])
+def test_same_site_is_one_of_three(value: Any) -> None:
+    with pytest.raises(OptionError, match=r"^cookie\.same_site: expected .*'strict'"):
+        Cookie(same_site=value)
