@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from socketeer.engine.timers import TimerWheel
 from socketeer.errors import AckTimeout, SocketDisconnected
 from socketeer.messaging.acks import AckTable, Reply, pack, unpack
-from tests.support.inprocess import DEADLINE, FakeClock
+from tests.support.clock import FakeClock
+from tests.support.inprocess import DEADLINE
 
 
 class Waits:

@@ -60,8 +60,6 @@ def test_times_are_whole_milliseconds_on_the_wire(seconds: float, milliseconds: 
     [
         (b"b", b""),
         (b"bAQIDBA==", b"\x01\x02\x03\x04"),
-        (b"bAQIDBA", b"\x01\x02\x03\x04"),  # padding missing
-        (b"bAQIDBA=", b"\x01\x02\x03\x04"),  # half of it missing
         (b"bAQID", b"\x01\x02\x03"),
         (b"b+/+/", b"\xfb\xff\xbf"),
         (b"bYg==", b"b"),
@@ -74,6 +72,8 @@ def test_base64(packet: bytes, data: bytes) -> None:
 @pytest.mark.parametrize(
     "encoded",
     [
+        b"AQIDBA",  # without its padding, entry 28 of the hostile inputs
+        b"AQIDBA=",
         b"A",  # six bits are no byte
         b"AQIDB",
         b"=",
@@ -100,7 +100,6 @@ def test_what_is_no_base64(encoded: bytes) -> None:
 def test_base64_comes_back(data: bytes) -> None:
     encoded = b64encode(data)
     assert decode_base64(b"b" + encoded) == data
-    assert decode_base64(b"b" + encoded.rstrip(b"=")) == data
 
 
 @given(st.one_of(st.binary(), st.text("AQID=b+/-_ ", max_size=12).map(str.encode)))
@@ -109,6 +108,7 @@ def test_any_bytes_are_base64_or_a_packet_error(encoded: bytes) -> None:
         data = decode_base64(b"b" + encoded)
     except PacketError:
         return
+    assert len(encoded) % 4 == 0
     assert len(data) == len(encoded.rstrip(b"=")) * 3 // 4
 
 

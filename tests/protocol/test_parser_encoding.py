@@ -213,7 +213,7 @@ values = st.recursive(
 payloads = st.lists(values, max_size=5)
 names = st.text().filter(lambda name: name not in RESERVED_EVENTS)
 namespaces = st.one_of(st.just("/"), st.text(max_size=10).map(lambda name: "/" + name.replace(",", "")))
-ids = st.integers(0, 10**16 - 1)
+ids = st.integers(0, 2**53 - 1)
 
 
 def received(message: Message) -> Packet:
@@ -280,7 +280,7 @@ def test_any_bytes_are_a_packet_or_a_packet_error(data: bytes, attachments: list
     if isinstance(packet, Packet):
         assert packet.type in {CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR}
         assert packet.nsp[:1] == "/"
-        assert packet.id is None or packet.id < 10**16
+        assert packet.id is None or packet.id < 2**53
 
 
 @given(values, st.integers(1, 10), st.lists(st.binary(max_size=3), min_size=10, max_size=10))

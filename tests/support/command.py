@@ -86,9 +86,14 @@ class Command:
         self.wait()
         return took
 
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._popen.poll() is None
+
     def kill(self) -> None:
         """End it whatever it does."""
-        if self._popen.poll() is None:
+        if self.running:
             self._popen.kill()
         self.wait()
 

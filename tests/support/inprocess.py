@@ -7,10 +7,8 @@ a WebSocket's bytes, and the clock of the timer wheel, which moves when the test
 from __future__ import annotations
 
 import asyncio
-import heapq
 import json
-from collections.abc import AsyncIterator, Callable, Iterable
-from itertools import count
+from collections.abc import AsyncIterator, Iterable
 from typing import Any, Final, cast
 
 from socketeer.engine.carriers.base import Receiver
@@ -20,50 +18,12 @@ from socketeer.engine.timers import TimerWheel
 from socketeer.protocol.frame import Message
 from socketeer.server.server import BaseServer
 from socketeer.server.socket import Socket
+from tests.support.clock import FakeClock
 
 DEADLINE: Final = 5.0
 """Seconds that any one wait may take."""
 
 Packet = str | bytes
-
-
-class WakeUp:
-    """A call that a clock has been asked for."""
-
-    def __init__(self, callback: Callable[..., Any], args: tuple[Any, ...]) -> None:
-        self.callback = callback
-        self.args = args
-        self.cancelled = False
-
-    def cancel(self) -> None:
-        self.cancelled = True
-
-
-class FakeClock:
-    """A loop's clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self._now = 1000.0
-        self._order = count()
-        self._calls: list[tuple[float, int, WakeUp]] = []
-
-    def time(self) -> float:
-        return self._now
-
-    def call_at(self, when: float, callback: Callable[..., Any], *args: Any) -> WakeUp:
-        wake_up = WakeUp(callback, args)
-        heapq.heappush(self._calls, (when, next(self._order), wake_up))
-        return wake_up
-
-    def advance(self, seconds: float) -> None:
-        """Let so much time pass, and everything happen that falls due in it."""
-        end = self._now + seconds
-        while self._calls and self._calls[0][0] <= end:
-            when, _, wake_up = heapq.heappop(self._calls)
-            self._now = max(self._now, when)
-            if not wake_up.cancelled:
-                wake_up.callback(*wake_up.args)
-        self._now = end
 
 
 class FakeCarrier:

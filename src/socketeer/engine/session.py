@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from enum import Enum
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar, overload
 
 from socketeer.engine.http.message import Request
 from socketeer.engine.timers import Timer, TimerWheel
@@ -33,6 +33,8 @@ from socketeer.protocol.engineio import (
 from socketeer.protocol.frame import Message
 
 log = logging.getLogger("socketeer")
+
+L = TypeVar("L", bound=Callable[..., object])
 
 #: Seconds that a closing session waits for the client's next poll, to tell it.
 CLOSE_TIMEOUT: Final = 30.0
@@ -311,8 +313,17 @@ class Session:
         """Whether a message would leave now."""
         return self.state is State.OPEN and self.transport.writable()
 
-    def on(self, event: str, listener: Callable[..., object]) -> Callable[..., object]:
-        """Call ``listener`` on ``upgrade(transport)``, ``heartbeat()`` or ``close(reason, description)``."""
+    @overload
+    def on(self, event: str) -> Callable[[L], L]: ...
+    @overload
+    def on(self, event: str, listener: L) -> L: ...
+    def on(self, event: str, listener: L | None = None) -> L | Callable[[L], L]:
+        """Call ``listener`` on ``upgrade(transport)``, ``heartbeat()`` or ``close(reason, description)``.
+
+        Also a decorator.
+        """
+        if listener is None:
+            return lambda function: self.on(event, function)
         if self.listeners is None:
             self.listeners = {}
         self.listeners.setdefault(event, []).append(listener)

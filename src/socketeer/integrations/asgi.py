@@ -32,7 +32,7 @@ TAKE_OVER = "socketeer.take_over"
 TakeOver = Callable[[Any, dict[str, str], Callable[[Carrier], None]], None]
 
 
-#: The key in a scope's ``state`` under which a server keeps a set of ``close`` functions to await
+#: The key in a scope's ``state`` under which a server keeps a set of functions to await
 #: before it waits for its requests to end: a poll may wait as long as a heartbeat.
 CLOSERS = "socketeer.closers"
 
@@ -54,7 +54,7 @@ class SocketeerApp:
         elif self._is_ours(scope):
             closers = scope.get("state", {}).get(CLOSERS)
             if closers is not None:
-                closers.add(self._io.close)
+                closers.add(self._io.end_sessions)
             if kind == "http":
                 await self._http(scope, receive, send)
             elif kind == "websocket":
@@ -75,14 +75,16 @@ class SocketeerApp:
     # --- lifespan -------------------------------------------------------------------------------
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answered = False
+        asked = answered = False
 
         async def watched_receive() -> Event:
+            nonlocal asked
             event = await receive()
+            asked = True
             if event["type"] == "lifespan.startup":
                 self._engine.reopen()
             elif event["type"] == "lifespan.shutdown":
-                await self._io.close()
+                await self._io.end_sessions()
             return event
 
         async def watched_send(event: Event) -> None:
@@ -97,6 +99,8 @@ class SocketeerApp:
                 raise
             # An application without a lifespan says so by raising; ours goes on.
             log.debug("no lifespan in %r: %r", self._other, error)
+            if not asked:
+                await watched_receive()
             await send({"type": "lifespan.startup.complete"})
             await _lifespan(scope, watched_receive, send)
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from socketeer.integrations.asgi import AsgiApp, SocketeerApp
@@ -29,6 +30,11 @@ class Server(BaseServer):
 
         io.run(port=3004)
     """
+
+    @cached_property
+    def _hosts(self) -> dict[UvicornServer, asyncio.Event]:
+        """The web servers that run for us, each with the news of its end."""
+        return {}
 
     def asgi(self, other: AsgiApp | None = None) -> SocketeerApp:
         """An ASGI application: Socket.IO below the server's path, ``other`` for everything else.
@@ -74,6 +80,8 @@ class Server(BaseServer):
         )
         server = UvicornServer(config, on_listening)
         self.engine.reopen()
+        ended = asyncio.Event()
+        self._hosts[server] = ended
         try:
             await server.serve()
         except SystemExit as ending:
@@ -81,6 +89,19 @@ class Server(BaseServer):
             if server.lifespan.should_exit:
                 raise RuntimeError("the application did not start; the log says why") from ending
             raise OSError(f"cannot listen on {host}:{port}; is another server running there?") from ending
+        finally:
+            del self._hosts[server]
+            ended.set()
+
+    async def close(self) -> None:
+        """Disconnect everybody with reason ``server shutting down``, and end what :meth:`serve` or :meth:`run` serve.
+
+        Under another web server only the clients are disconnected, and new ones refused.
+        """
+        await super().close()
+        for server, ended in list(self._hosts.items()):
+            server.should_exit = True
+            await ended.wait()
 
     def run(
         self,

@@ -76,6 +76,10 @@ class HttpProtocol(HttpToolsProtocol):
             self._timer = None
 
 
+#: Seconds that a peer may take to answer a close frame when the server ends.
+LAST_WORDS = 0.2
+
+
 class TakenOver(PicowsCarrier):
     """A carrier that uvicorn counts among its connections: it is told of the server's end, and waited for.
 
@@ -100,10 +104,11 @@ class TakenOver(PicowsCarrier):
         super().on_ws_disconnected(transport)
 
     def shutdown(self) -> None:
-        """Called by uvicorn, once, when the server ends."""
+        """Called by uvicorn, once, when the server ends: a peer that does not answer now is not waited for."""
         if not self._closing:
             self.close()
             self.receiver.carrier_lost("server shutting down", "the web server ends")
+        asyncio.get_running_loop().call_later(LAST_WORDS, self.abort)
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):

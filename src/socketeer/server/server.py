@@ -191,6 +191,10 @@ class BaseServer(Broadcasting):
 
     async def close(self) -> None:
         """Disconnect everybody with reason ``server shutting down`` and refuse new clients."""
+        await self.end_sessions()
+
+    async def end_sessions(self) -> None:
+        """What :meth:`close` does to the clients, for a web server that is closing already."""
         for nsp in list(self._namespaces.values()):
             nsp.shut_down()
         self.engine.close()

@@ -136,8 +136,10 @@ class AsgiCarrier:
         try:
             while self._queue:
                 event, size = self._queue.popleft()
-                await self._send(event)
-                self._held -= size
+                try:
+                    await self._send(event)
+                finally:
+                    self._held -= size
                 if self._held <= self._backpressure.low_water:
                     self._room.set()
         except Exception as error:  # noqa: BLE001 - servers raise what they like when the peer has gone

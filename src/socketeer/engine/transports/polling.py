@@ -77,7 +77,7 @@ class PollingTransport:
         """A poll that waits is told; what is queued is dropped."""
         self._outbox.take()
         self.release()
-        if self._reading is not None:
+        if self._reading is not None and not self._reading.expired():
             self._reading.reschedule(0)  # the body is not read to its end
 
     def retire(self) -> list[Message]:
