@@ -15,8 +15,6 @@ SMALL = 30
 #: Modules without a test file of their own, and what tests them instead.
 ELSEWHERE: dict[str, str] = {
     "__init__.py": "it holds the public names and nothing else; architecture/test_exports.py checks them",
-    "engine/carriers/base.py": "it holds protocols without behaviour; each carrier's test runs what fills them",
-    "server/ports.py": "it holds protocols without behaviour; the type checkers hold the modules to them",
 }
 
 

@@ -15,7 +15,7 @@ from tests.integrations.served import other
 from tests.integrations.servers import listening
 from tests.support.command import Command, command
 from tests.support.peers import Polling, WebSocket
-from tests.support.raw import POLLING, Wire, fetch, request
+from tests.support.raw import POLLING, WEBSOCKET, ConnectionEnded, Wire, fetch, frame, request
 from tests.support.serving import serving
 
 # --- io.serve -----------------------------------------------------------------------------------
@@ -110,6 +110,20 @@ async def test_uvicorns_settings() -> None:
         assert (await fetch(port)).header("x-mine") == "yes"
     with pytest.raises(TypeError, match="no_such_setting"):
         await Server().serve(port=0, no_such_setting=1)
+
+
+async def test_bytes_before_our_answer() -> None:
+    """No client sends frames before it knows that they are welcome: it is served, or cut off; nobody else is hurt."""
+    key = ("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA==")
+    headers = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13"), key]
+    async with serving(echo_server()) as port:
+        for early in (frame(b"40"), frame(b"40") * 1000, b"\x00" * 10):
+            wire = await Wire.open(port)
+            await wire.send(request("GET", WEBSOCKET, port, headers=headers) + early)
+            with contextlib.suppress(ConnectionEnded):
+                await wire.response()
+            wire.close()
+        assert await websocket_is_served(port)
 
 
 # --- the end of a process -----------------------------------------------------------------------

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 from collections.abc import Iterator
 
 import pytest
 
 from tests.integrations.servers import SERVERS, listening
 from tests.support.peers import Peer, Polling, WebSocket
-from tests.support.raw import BINARY, CLOSE, TEXT, ConnectionEnded, Wire, fetch, frame, request
+from tests.support.raw import BINARY, CLOSE, TEXT, fetch, frame
 
 
 @pytest.fixture(scope="module", params=SERVERS)
@@ -145,19 +144,3 @@ async def test_both_at_once(port: int) -> None:
         assert (await wire.frame()).payload == b"N%d" % number
     wire.close()
     await ours.bye()
-
-
-async def test_bytes_before_our_answer(port: int) -> None:
-    """No client sends frames before it knows that they are welcome: it is served, or cut off; nobody else is hurt."""
-    wire = await Wire.open(port)
-    headers = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13")]
-    headers.append(("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="))
-    await wire.send(
-        request("GET", "/socket.io/?EIO=4&transport=websocket", port, headers=headers) + frame(b"40")
-    )
-    with contextlib.suppress(ConnectionEnded):
-        await wire.response()
-    wire.close()
-    peer = await WebSocket.open(port)
-    await peer.connect()
-    await peer.bye()
