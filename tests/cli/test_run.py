@@ -7,6 +7,7 @@ import contextlib
 import signal
 import socket
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from textwrap import dedent
 
@@ -14,7 +15,15 @@ import pytest
 
 from tests.support.command import Command, port_of, socketeer
 from tests.support.peers import Polling, WebSocket
-from tests.support.raw import ConnectionEnded, fetch
+from tests.support.raw import ConnectionEnded, Wire, fetch
+
+
+@pytest.fixture(autouse=True)
+async def wires() -> AsyncIterator[None]:
+    """Connections that a test has left open end with it."""
+    yield
+    await Wire.close_all()
+
 
 SERVER = """
     from socketeer import Server

@@ -178,8 +178,7 @@ class Arena:
             finally:
                 for peer in self._peers:
                     await peer.bye()
-                for wire in tuple(Wire.open_now):
-                    wire.close()
+                await Wire.close_all()
             if self.failed:
                 return
             await self._unhurt(tasks)

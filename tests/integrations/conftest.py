@@ -13,6 +13,4 @@ from tests.support.raw import Wire
 async def wires() -> AsyncIterator[None]:
     """Connections that a test has left open end with it."""
     yield
-    for wire in tuple(Wire.open_now):
-        wire.close()
-    Wire.open_now.clear()
+    await Wire.close_all()

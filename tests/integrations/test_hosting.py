@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
+from starlette.applications import Starlette
 
 from socketeer import Server
 from tests.integrations.echo import echo_server, reasons
@@ -64,6 +66,22 @@ async def websocket_is_served(port: int) -> bool:
     return served
 
 
+async def test_closing_where_the_other_application_ends() -> None:
+    """Its own shutdown may close ours, which is closing already: nobody waits for the other."""
+    io = echo_server()
+    steps: list[str] = []
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        yield
+        await io.close()
+        steps.append("closed")
+
+    async with serving(io, app=Starlette(lifespan=lifespan)) as port:
+        assert await websocket_is_served(port)
+    assert steps == ["closed"]
+
+
 async def test_an_address_that_is_taken() -> None:
     async with serving(echo_server()) as port:
         with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{port}"):
@@ -87,10 +105,11 @@ async def test_closing_ends_it() -> None:
         await asyncio.open_connection("127.0.0.1", port)
 
 
-async def test_served_again() -> None:
+@pytest.mark.parametrize("lifespan", ["auto", "off"])
+async def test_served_again(lifespan: str) -> None:
     io = echo_server()
     for _ in range(2):
-        async with serving(io) as port:
+        async with serving(io, lifespan=lifespan) as port:
             assert await websocket_is_served(port)
 
 
@@ -110,6 +129,39 @@ async def test_uvicorns_settings() -> None:
         assert (await fetch(port)).header("x-mine") == "yes"
     with pytest.raises(TypeError, match="no_such_setting"):
         await Server().serve(port=0, no_such_setting=1)
+
+
+async def test_an_application_that_cannot_start() -> None:
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        await asyncio.open_connection("127.0.0.1", 1)  # nothing listens there
+        yield
+
+    with pytest.raises(RuntimeError, match="the application did not start"):
+        await Server().serve(port=0, app=Starlette(lifespan=lifespan))
+
+
+async def test_a_unix_socket(tmp_path: Path) -> None:
+    url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    path = str(tmp_path / "sock")
+    task = asyncio.create_task(echo_server().serve(uds=path, ready=url.set_result))
+    async with asyncio.timeout(10):
+        assert await url == f"unix:{path}"
+        reader, writer = await asyncio.open_unix_connection(path)
+        writer.write(request("GET", POLLING, 0))
+        assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+        writer.close()
+        await writer.wait_closed()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_the_first_subprotocol_is_taken() -> None:
+    async with serving(echo_server()) as port:
+        wire, response = await WebSocket.shake(port, headers=[("Sec-WebSocket-Protocol", "one, two")])
+        assert (response.status, response.header("sec-websocket-protocol")) == (101, "one")
+        wire.close()
 
 
 async def test_bytes_before_our_answer() -> None:

@@ -161,7 +161,9 @@ async def test_nothing_is_gathered_for_a_namespace_that_is_not_joined() -> None:
     assert ends(told) == ["forced close"]
 
 
-async def test_the_connection_ends_while_attachments_are_waited_for() -> None:
+async def test_the_connection_ends_while_attachments_are_waited_for(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     lobby = Lobby(limits=Limits(attachment_timeout=3))
     client, socket = lobby.connected()
     told = listen(socket)
@@ -169,6 +171,7 @@ async def test_the_connection_ends_while_attachments_are_waited_for() -> None:
     client.vanish()
     lobby.clock.advance(10)
     assert [args[0] for args in told] == ["disconnecting", "disconnect"]
+    assert caplog.records == []
 
 
 # --- bytes that are no packet -------------------------------------------------------------------

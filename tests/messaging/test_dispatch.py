@@ -140,6 +140,27 @@ async def test_ack_parameter_kept_for_later() -> None:
     assert table.client.heard() == ['430["later"]']
 
 
+@pytest.mark.parametrize("turns", [0, 1])
+async def test_what_is_returned_is_no_answer_where_the_ack_is_a_parameter(turns: int) -> None:
+    table = Table()
+    kept: list[Ack] = []
+    over = asyncio.Event()
+
+    async def handler(ack: Ack) -> str:
+        kept.append(ack)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        over.set()
+        return "not sent"
+
+    table.socket.on("x", handler)
+    table.client.say('420["x"]')
+    await soon(over)
+    await asyncio.sleep(0)
+    assert table.client.heard() == []
+    assert kept[0].wanted
+
+
 async def test_ack_parameter_where_the_client_asked_for_nothing() -> None:
     table = Table()
     wanted: list[bool] = []
@@ -206,6 +227,30 @@ async def test_a_handler_that_takes_the_ack_answers_for_all() -> None:
     table.socket.on("x", by_hand)
     table.socket.on("x", lambda: "returned")
     assert table.client.asks('420["x"]') == ['430["by hand"]']
+
+
+@pytest.mark.parametrize("turns", [0, 1])
+async def test_what_it_returns_is_no_answer_for_the_others_either(turns: int) -> None:
+    table = Table()
+    over, gate = asyncio.Event(), asyncio.Event()
+
+    async def by_hand(ack: Ack) -> str:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        over.set()
+        return "not sent"
+
+    async def returns() -> str:
+        await gate.wait()
+        return "sent"
+
+    table.socket.on("x", by_hand)
+    table.socket.on("x", returns)
+    table.client.say('420["x"]')
+    await soon(over)
+    await asyncio.sleep(0)
+    gate.set()
+    await table.client.hears('430["sent"]')
 
 
 async def test_one_that_raises_does_not_stop_the_next() -> None:

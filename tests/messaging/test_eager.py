@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any, Self
@@ -191,19 +193,22 @@ async def test_future_that_is_done_before_the_task_gets_its_turn() -> None:
 
 
 async def test_the_loop_keeps_no_task_and_we_do() -> None:
-    """Nobody holds the task but us; a collection must not end it."""
-    import gc
-
-    gate = asyncio.Event()
+    """Nobody holds the task but us, nor what it waits for; a collection must not end it."""
     done = asyncio.Event()
+    waits_for: list[weakref.ref[asyncio.Future[None]]] = []
 
     async def handler() -> None:
-        await gate.wait()
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waits_for.append(weakref.ref(future))
+        await future
         done.set()
 
     start(handler())
+    await asyncio.sleep(0)
     gc.collect()
-    gate.set()
+    future = waits_for[0]()
+    assert future is not None
+    future.set_result(None)
     async with asyncio.timeout(5):
         await done.wait()
 

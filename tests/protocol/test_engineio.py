@@ -25,6 +25,15 @@ def test_the_packets_that_are_always_the_same() -> None:
     assert (engineio.CLOSE_PAYLOAD, engineio.NOOP_PAYLOAD) == (b"1", b"6")
 
 
+def test_refusals_are_in_the_official_servers_words() -> None:
+    words = ["Transport unknown", "Session ID unknown", "Bad handshake method", "Bad request", "Forbidden"]
+    assert [engineio.ERROR_MESSAGES[code] for code in range(5)] == words
+    assert engineio.ERROR_MESSAGES[5] == "Unsupported protocol version"
+    assert len(engineio.ERROR_MESSAGES) == 6
+    assert engineio.error_body(1, "Session ID unknown") == b'{"code":1,"message":"Session ID unknown"}'
+    assert engineio.error_body(4, 'no "\u00e9"') == '{"code":4,"message":"no \\"\u00e9\\""}'.encode()
+
+
 # --- the open packet -------------------------------------------------------------------------------
 
 

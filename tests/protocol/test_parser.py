@@ -67,7 +67,7 @@ def test_packet(data: bytes, packet: Packet) -> None:
 NO_PACKETS: dict[bytes, str] = {
     b"": r"unknown packet type b''",
     b"7": r"unknown packet type b'7'",
-    b"9": "unknown packet type",
+    b'9["foo"]': "unknown packet type b'9'$",
     b"/": "unknown packet type",
     b":": "unknown packet type",
     b"a": "unknown packet type",
@@ -102,6 +102,8 @@ NO_PACKETS: dict[bytes, str] = {
     b'2["\xed\xa0\x80"]': "invalid payload",
     b'2\xef\xbb\xbf["foo"]': "invalid payload",
     b'2-1["foo"]': "invalid payload",
+    b'2:["foo"]': "invalid payload",
+    b'21:["foo"]': "invalid payload",
     b'21.5["foo"]': "invalid payload",
     '2\u0661["foo"]'.encode(): "invalid payload",
     b"3{}": "invalid payload",

@@ -114,6 +114,8 @@ def test_events_say_whether_they_are_worth_compressing(compress: bool) -> None:
     for args in (("foo",), ("foo", b"0")):
         assert parser.encode_event(b"", None, args, compress).compress is compress
         assert parser.encode_event(b"", 1, args, compress).compress is compress
+        assert parser.encode_event(b"", 1, args).compress
+        assert parser.encode_ack(b"", 1, args).compress
 
 
 @pytest.mark.parametrize(

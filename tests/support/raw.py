@@ -84,6 +84,7 @@ class Wire(asyncio.Protocol):
         self.deadline = deadline
         self.received = bytearray()
         self.ended = False  # the server will send nothing more
+        self.lost = asyncio.Event()  # the connection is gone
         self._news = asyncio.Event()  # bytes came, or the end
         self._clear = asyncio.Event()  # set while the kernel takes what we write
         self._clear.set()
@@ -102,6 +103,16 @@ class Wire(asyncio.Protocol):
         _, wire = await loop.create_connection(lambda: cls(port, deadline), sock=sock)
         return wire
 
+    @classmethod
+    async def close_all(cls) -> None:
+        """Close what a test has left open, before its loop ends."""
+        left = tuple(cls.open_now)
+        for wire in left:
+            wire.close()
+        async with asyncio.timeout(DEADLINE):
+            for wire in left:
+                await wire.lost.wait()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is one by its methods alone
         self.open_now.add(self)
@@ -117,6 +128,7 @@ class Wire(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.open_now.discard(self)
+        self.lost.set()
         self.ended = True
         self._news.set()
         self._clear.set()

@@ -100,8 +100,9 @@ class Server(BaseServer):
         """
         await super().close()
         for server, ended in list(self._hosts.items()):
-            server.should_exit = True
-            await ended.wait()
+            if not server.should_exit:  # one that ends already may be waiting for who calls this
+                server.should_exit = True
+                await ended.wait()
 
     def run(
         self,

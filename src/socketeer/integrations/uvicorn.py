@@ -210,6 +210,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: Any = None) -> None:
         """Polls that wait would hold the shutdown up for as long as a heartbeat."""
+        self.should_exit = True
         for close in tuple(self._closers):
             await close()
         await super().shutdown(sockets)
