@@ -7,8 +7,8 @@ A binary packet is always a message: a binary frame, or ``b`` and base64 in text
 
 from __future__ import annotations
 
-from binascii import a2b_base64
 from binascii import Error as Base64Error
+from binascii import a2b_base64
 
 import orjson
 
