@@ -179,6 +179,12 @@ class Desk:
         listener = self.listeners[session.id] = Listener(session)
         return listener
 
+    @property
+    def timers(self) -> int:
+        """How many are set."""
+        assert self.engine._wheel is not None
+        return sum(map(len, self.engine._wheel._buckets.values()))
+
     async def handle(self, request: Request) -> Response:
         async with asyncio.timeout(DEADLINE):
             return await self.engine.handle(request)

@@ -43,6 +43,7 @@ class Peer:
         assert self.listener.reasons == [reason]
         assert (self.session.state, self.session.ready_state) == (State.CLOSED, "closed")
         assert self.desk.engine.sessions == {}
+        assert self.desk.timers == 0
         assert bool(self.carrier.closed) is closed
         heard, sent = list(self.listener.heard), list(self.carrier.sent)
         self.session.send(Message(b"4late"))

@@ -30,6 +30,7 @@ async def test_a_poll_that_waits_is_told_at_once(desk: Desk) -> None:
     session.close()
     assert poller.listener.reasons == ["forced close"]
     assert (await poll).body == b"1"
+    assert desk.timers == 0
 
 
 async def test_without_a_poll_the_session_waits_for_one(desk: Desk) -> None:
@@ -66,6 +67,7 @@ async def test_messages_on_their_way_to_a_poll_are_not_lost(desk: Desk) -> None:
 
 
 async def test_a_client_that_does_not_come_back_is_not_waited_for_long(desk: Desk) -> None:
+    assert CLOSE_TIMEOUT == 30.0, "as the official server"
     poller, session = await polling(desk)
     session.close()
     desk.clock.advance(CLOSE_TIMEOUT - 0.001)
@@ -95,7 +97,9 @@ async def test_discarding_does_not_wait_for_a_poll(desk: Desk) -> None:
     session.send(Message(b"4lost"))
     session.close(discard=True)
     assert poller.listener.reasons == ["forced close"]
+    session.send(Message(b"4late"))
     assert session.transport.held() == 0
+    assert desk.timers == 0
     assert (await poller.get()).status == 400
 
 

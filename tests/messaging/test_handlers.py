@@ -167,7 +167,7 @@ def make_untyped(result: Any) -> Callable[..., Any]:
 
 
 def make_typed(kind: Any) -> Callable[..., Any]:
-    def handler(value: kind) -> Any:
+    def handler(value: kind) -> Any:  # pyright: ignore[reportInvalidTypeForm]
         return kind, value
 
     return handler

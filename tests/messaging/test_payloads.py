@@ -87,7 +87,7 @@ FITS: list[tuple[Any, Any, Any]] = [
 def test_payload_that_fits(kind: Any, sent: Any, expected: Any) -> None:
     seen: Seen = []
 
-    def handler(value: kind) -> None:
+    def handler(value: kind) -> None:  # pyright: ignore[reportInvalidTypeForm]
         seen.append((value,))
 
     handler.__annotations__ = {"value": kind}

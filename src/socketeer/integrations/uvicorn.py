@@ -125,7 +125,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     async def run_asgi(self) -> None:
         """Run the application; if it has taken the connection over, leave it alone afterwards."""
-        extensions: dict[str, Any] = {**(self.scope["extensions"] or {}), TAKE_OVER: self._take_over}
+        extensions: dict[str, Any] = {**(self.scope.get("extensions") or {}), TAKE_OVER: self._take_over}
         self.scope["extensions"] = extensions
         self._inner, self.app = self.app, self._until_taken
         await super().run_asgi()

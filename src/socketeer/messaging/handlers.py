@@ -13,6 +13,7 @@ import logging
 import re
 import typing
 from collections.abc import Callable, Sequence
+from functools import partial
 from operator import is_
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -154,7 +155,7 @@ def _validate_model(kind: Any, value: Any) -> Any:
 
 def _unwrap(function: Function) -> Function:
     """The function behind a partial, or the ``__call__`` of an object."""
-    while hasattr(function, "func"):
+    while isinstance(function, partial):
         function = function.func
     if not inspect.isroutine(function) and hasattr(function, "__call__"):  # noqa: B004
         return typing.cast(Function, function.__call__)

@@ -22,15 +22,20 @@ NOOP_INTERVAL: Final = 0.1
 class WebSocketTransport:
     """Sends a session's messages over a carrier; what comes in goes from the carrier to the session."""
 
-    __slots__ = ("carrier", "drained", "held", "name", "send", "writable")
+    __slots__ = ("_send", "carrier", "drained", "held", "name", "writable")
 
     def __init__(self, carrier: Carrier, base64: bool = False) -> None:
         self.name = "websocket"
         self.carrier = carrier
-        self.send: Callable[[Message], None] = self._send_base64 if base64 else carrier.send
+        self._send: Callable[[Message], None] = self._send_base64 if base64 else carrier.send
         self.writable = carrier.writable
         self.held = carrier.held
         self.drained = carrier.drained
+
+    @property
+    def send(self) -> Callable[[Message], None]:
+        """The carrier's own method, unless the client wants binary as text."""
+        return self._send
 
     def _send_base64(self, message: Message) -> None:
         """For clients that asked for ``b64``: binary as text."""
