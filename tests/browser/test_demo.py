@@ -108,6 +108,8 @@ def test_a_tab_leaves_and_comes_back_under_its_name(visit: Callable[[], Page]) -
 
     two.get_by_role("button", name="Connect", exact=True).click()
     expect(one.locator("#log")).to_contain_text("Rochefort joined")
+    # A WebSocket tells the server that its page goes, before the next one comes; a poll may be noticed later.
+    expect(transport(two)).to_have_text("websocket")
     two.reload()
     expect(two.get_by_label("Name")).to_have_value("Rochefort")
     expect(one.locator("#count")).to_have_text("2")
