@@ -13,7 +13,6 @@ NOT_OFFERED_YET = {
     "catch_all": "listeners to any event",
     "deflate": "permessage-deflate",
     "dynamic": "dynamic namespaces",
-    "utilities": "fetch_sockets, sockets_join, sockets_leave, disconnect_sockets",
 }
 """Subjects whose scenarios wait for the server to catch up with them."""
 

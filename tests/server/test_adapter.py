@@ -1,95 +1,18 @@
-"""Who is in which room, and whom a broadcast reaches."""
+"""Making adapters: `Server(adapter=...)`. What an adapter does is tested where each adapter is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, cast
+import re
+from collections.abc import Iterable
+from typing import Any
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from socketeer.protocol.frame import Message
-from socketeer.server.adapter import Adapter, Flags, MemoryAdapter, Target
+from socketeer.errors import OptionError
+from socketeer.server.adapter import AdapterHost, Capabilities, Flags, Target
+from socketeer.server.memory import MemoryAdapter
+from socketeer.server.server import BaseServer
 from tests.support.inprocess import Lobby
-
-
-def adapter_with(members: Mapping[str, Iterable[str]]) -> MemoryAdapter:
-    adapter = MemoryAdapter({})
-    for socket_id, rooms in members.items():
-        adapter.join(socket_id, (socket_id, *rooms))
-    return adapter
-
-
-def contents(adapter: Adapter) -> dict[str, set[str]]:
-    return {room: set(ids) for room, ids in adapter.rooms.items()}
-
-
-def test_joining() -> None:
-    adapter = MemoryAdapter({})
-    adapter.join("1", ["a", "b"])
-    adapter.join("2", ["b"])
-    adapter.join("2", ["b"])
-    assert contents(adapter) == {"a": {"1"}, "b": {"1", "2"}}
-    assert list(adapter.socket_rooms("1")) == ["a", "b"]
-    assert list(adapter.socket_rooms("nobody")) == []
-
-
-def test_leaving() -> None:
-    adapter = adapter_with({"1": "ab", "2": "b"})
-    adapter.leave("1", "a")
-    adapter.leave("1", "a")
-    adapter.leave("1", "never entered")
-    adapter.leave("nobody", "b")
-    assert contents(adapter) == {"1": {"1"}, "2": {"2"}, "b": {"1", "2"}}
-
-
-def test_a_room_that_empties_is_gone() -> None:
-    adapter = adapter_with({"1": "ab"})
-    adapter.leave_all("1")
-    adapter.leave_all("1")
-    assert contents(adapter) == {}
-    assert list(adapter.socket_rooms("1")) == []
-
-
-MEMBERS = {"1": "a", "2": "ab", "3": "b", "4": ""}
-
-
-@pytest.mark.parametrize(
-    ("rooms", "except_rooms", "expected"),
-    [
-        ((), (), "1234"),
-        (("a",), (), "12"),
-        (("b", "a"), (), "231"),
-        (("a", "a"), (), "12"),
-        (("nowhere",), (), ""),
-        (("nowhere", "b"), (), "23"),
-        (("4",), (), "4"),
-        ((), ("a",), "34"),
-        ((), ("a", "b"), "4"),
-        ((), ("nowhere",), "1234"),
-        ((), ("2",), "134"),
-        (("a",), ("b",), "1"),
-        (("a", "b"), ("1", "3"), "2"),
-        (("a",), ("a",), ""),
-    ],
-)
-def test_select(rooms: tuple[str, ...], except_rooms: tuple[str, ...], expected: str) -> None:
-    """Each once; of one room in the order of joining."""
-    assert list(adapter_with(MEMBERS).select(Target(rooms, except_rooms))) == list(expected)
-
-
-@pytest.mark.parametrize("rooms", [(), ("a",), ("a", "b")])
-def test_selected_as_of_now(rooms: tuple[str, ...]) -> None:
-    """What a receiver does meanwhile changes nothing for the others."""
-    adapter = adapter_with({"1": "ab", "2": "ab"})
-    seen = []
-    for socket_id in adapter.select(Target(rooms)):
-        seen.append(socket_id)
-        adapter.leave_all("2")
-        adapter.join("3", ["a", "b"])
-    assert seen == ["1", "2"]
 
 
 def test_target_with_other_flags() -> None:
@@ -98,81 +21,35 @@ def test_target_with_other_flags() -> None:
     assert target == Target(("a",), ("b",), Flags(compress=False))
 
 
-async def test_broadcast() -> None:
-    lobby = Lobby()
-    adapter = lobby.io.sockets.adapter
-    clients = []
-    for name in "ab":
-        client, socket = lobby.connected()
-        socket.join(name)
-        clients.append(client)
-    adapter.broadcast(Message(b'42["x"]'), Target(("a",)))
-    assert [client.heard() for client in clients] == [['42["x"]'], []]
+async def test_each_namespace_gets_its_own() -> None:
+    made: list[str] = []
+
+    def make(nsp: AdapterHost) -> MemoryAdapter:
+        made.append(nsp.name)
+        return MemoryAdapter(nsp)
+
+    io = BaseServer(adapter=make)
+    assert io.of("/a").adapter is not io.of("/b").adapter
+    assert io.of("/a").adapter is io.of("/a").adapter
+    assert made == ["/", "/a", "/b"]
+    assert io.adapter is io.of("/").adapter
 
 
-async def test_broadcast_to_a_member_that_is_not_connected() -> None:
-    """A client still in its middlewares may be in a room already."""
-    lobby = Lobby()
-    client, _ = lobby.connected()
-    adapter = lobby.io.sockets.adapter
-    adapter.join("nobody", ["a"])
-    adapter.broadcast(Message(b'42["x"]'), Target())
-    assert client.heard() == ['42["x"]']
+async def test_a_class_that_extends_the_one_of_memory() -> None:
+    class Counting(MemoryAdapter):
+        joined = 0
+
+        def join(self, socket_id: str, rooms: Iterable[str]) -> None:
+            Counting.joined += 1
+            super().join(socket_id, rooms)
+
+    lobby = Lobby(adapter=Counting)
+    lobby.connected()
+    assert Counting.joined == 1
+    assert lobby.io.adapter.capabilities == Capabilities(cluster=False, recovery=False)
 
 
-async def test_volatile_broadcast() -> None:
-    lobby = Lobby()
-    (busy, _), (idle, _) = lobby.connected(), lobby.connected()
-    busy.carrier.busy = True
-    lobby.io.sockets.adapter.broadcast(Message(b'42["x"]'), Target(flags=Flags(volatile=True)))
-    assert (busy.heard(), idle.heard()) == ([], ['42["x"]'])
-
-
-async def test_closing() -> None:
-    await MemoryAdapter({}).close()
-
-
-IDS, ROOMS = st.sampled_from("123"), st.sampled_from("abc")
-
-
-class Rooms(RuleBasedStateMachine):
-    """The adapter against a set of pairs."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.adapter = MemoryAdapter({})
-        self.pairs: set[tuple[str, str]] = set()
-
-    @rule(socket_id=IDS, rooms=st.lists(ROOMS))
-    def join(self, socket_id: str, rooms: list[str]) -> None:
-        self.adapter.join(socket_id, rooms)
-        self.pairs |= {(socket_id, room) for room in rooms}
-
-    @rule(socket_id=IDS, room=ROOMS)
-    def leave(self, socket_id: str, room: str) -> None:
-        self.adapter.leave(socket_id, room)
-        self.pairs.discard((socket_id, room))
-
-    @rule(socket_id=IDS)
-    def leave_all(self, socket_id: str) -> None:
-        self.adapter.leave_all(socket_id)
-        self.pairs = {pair for pair in self.pairs if pair[0] != socket_id}
-
-    @rule(rooms=st.lists(ROOMS, min_size=1), except_rooms=st.lists(ROOMS))
-    def select(self, rooms: list[str], except_rooms: list[str]) -> None:
-        meant = {each for each, room in self.pairs if room in rooms}
-        meant -= {each for each, room in self.pairs if room in except_rooms}
-        selected = list(self.adapter.select(Target(tuple(rooms), tuple(except_rooms))))
-        assert sorted(selected) == sorted(meant)
-
-    @invariant()
-    def both_sides_agree(self) -> None:
-        assert {(each, room) for room, ids in self.adapter.rooms.items() for each in ids} == self.pairs
-        for socket_id in "123":
-            rooms = {room for each, room in self.pairs if each == socket_id}
-            assert set(self.adapter.socket_rooms(socket_id)) == rooms
-        assert all(self.adapter.rooms.values())
-
-
-TestRooms = cast(Any, Rooms).TestCase
-TestRooms.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
+@pytest.mark.parametrize("adapter", ["memory", None, 3])
+def test_what_is_no_adapter(adapter: Any) -> None:
+    with pytest.raises(OptionError, match=re.escape(f"got {adapter!r}")):
+        BaseServer(adapter=adapter)

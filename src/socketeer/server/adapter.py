@@ -1,17 +1,22 @@
-"""The adapter of a namespace: who is in which room, and how a packet reaches them.
+"""The adapter of a namespace: who is in which room, and how a packet reaches them, on this node and on others.
 
-:class:`Adapter` is the interface; :class:`MemoryAdapter` keeps everything in this process. The
-names follow socket.io-adapter 2.5 (https://socket.io/docs/v4/rooms/).
+:class:`Adapter` is the contract. ``Server(adapter=...)`` takes anything that makes one from a namespace:
+a class such as :class:`~socketeer.server.memory.MemoryAdapter`, or an object that holds a connection to
+a broker and is called once for each namespace. The names follow socket.io-adapter 2.5
+(https://socket.io/docs/v4/adapter/).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from socketeer.engine.session import Session
-from socketeer.protocol.frame import Message
+from socketeer.engine.timers import TimerWheel
+from socketeer.messaging.acks import AckTable
+from socketeer.protocol.packet import Packet
+from socketeer.protocol.parser import Parser
 
 Room = str
 
@@ -43,29 +48,147 @@ class Target:
         return replace(self, flags=replace(self.flags, **flags))
 
 
-class Member(Protocol):
-    """What an adapter needs of a socket."""
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an adapter can do beyond rooms and broadcasts on one node."""
 
+    cluster: bool = False
+    """Whether it reaches other nodes."""
+    recovery: bool = False
+    """Whether it keeps sessions and packets, so that a client that comes back misses nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSession:
+    """What is kept of a client that may come back (https://socket.io/docs/v4/connection-state-recovery)."""
+
+    sid: str
+    """``socket.id``."""
+    pid: str
+    """The private id, which only this client knows."""
+    rooms: tuple[Room, ...]
+    data: dict[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RestoredSession:
+    """A session that was kept, and what its client has missed since."""
+
+    session: StoredSession
+    missed: Sequence[Sequence[Any]]
+    """The missed events in order: name, arguments, and the packet's offset last."""
+
+
+class SocketDetails(Protocol):
+    """What is told of a socket, on whichever node it is."""
+
+    @property
+    def id(self) -> str:
+        """20 characters."""
+        ...
+
+    @property
+    def rooms(self) -> set[Room]:
+        """The rooms it is in; its own id is one of them."""
+        ...
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """Its dict of the user's own."""
+        ...
+
+    @property
+    def handshake(self) -> Any:
+        """What the client said when it connected."""
+        ...
+
+
+class Member(SocketDetails, Protocol):
+    """A socket of this node, as its adapter sees it."""
+
+    acks: AckTable
     conn: Session
+
+    def join(self, rooms: Room | Iterable[Room]) -> Any:
+        """Enter rooms."""
+        ...
+
+    def leave(self, room: Room) -> Any:
+        """Leave a room."""
+        ...
+
+    def disconnect(self, close: bool = False) -> Any:
+        """Disconnect the client."""
+        ...
+
+    async def drained(self) -> None:
+        """Wait until the client's queue is below its low-water mark."""
+        ...
+
+
+class AdapterHost(Protocol):
+    """A namespace, as its adapter sees it."""
+
+    @property
+    def name(self) -> str:
+        """With the slash in front."""
+        ...
+
+    @property
+    def sockets(self) -> Mapping[str, Member]:
+        """The connected sockets of this node by id."""
+        ...
+
+    @property
+    def parser(self) -> Parser:
+        """How packets are encoded."""
+        ...
+
+    @property
+    def prefix(self) -> bytes:
+        """What stands for the namespace in each packet."""
+        ...
+
+    @property
+    def wheel(self) -> TimerWheel:
+        """For time-outs."""
+        ...
+
+    def on_server_side_emit(
+        self, args: Sequence[Any], ack: Callable[[tuple[Any, ...]], None] | None = None
+    ) -> None:
+        """Another node has emitted ``args[0]`` to the servers, and waits for ``ack`` if there is one."""
+        ...
 
 
 class Adapter(Protocol):
-    """What a namespace needs of its adapter."""
+    """What a namespace needs of its adapter.
+
+    What acts on this node acts at once. A method that returns ``Awaitable | None`` may return
+    something to wait for: until then other nodes may not know.
+    """
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do."""
+        ...
 
     @property
     def rooms(self) -> Mapping[Room, Iterable[str]]:
         """The ids in each room of this node."""
         ...
 
-    def join(self, socket_id: str, rooms: Iterable[Room]) -> None:
+    # --- membership, on this node ---------------------------------------------------------------
+
+    def join(self, socket_id: str, rooms: Iterable[Room]) -> Awaitable[None] | None:
         """Add a socket to rooms."""
         ...
 
-    def leave(self, socket_id: str, room: Room) -> None:
+    def leave(self, socket_id: str, room: Room) -> Awaitable[None] | None:
         """Take a socket out of a room."""
         ...
 
-    def leave_all(self, socket_id: str) -> None:
+    def leave_all(self, socket_id: str) -> Awaitable[None] | None:
         """Take a socket out of all its rooms."""
         ...
 
@@ -74,11 +197,74 @@ class Adapter(Protocol):
         ...
 
     def select(self, target: Target) -> Iterator[str]:
-        """The ids of this node's sockets that ``target`` means, each once."""
+        """The ids of this node's sockets that ``target`` means, each once, as of now."""
         ...
 
-    def broadcast(self, message: Message, target: Target) -> None:
-        """Send an encoded packet to all that ``target`` means."""
+    # --- packets --------------------------------------------------------------------------------
+
+    def broadcast(self, packet: Packet, target: Target) -> Awaitable[None] | None:
+        """Send an event to all that ``target`` means, on all nodes unless its flags say ``local``."""
+        ...
+
+    async def broadcast_with_ack(self, packet: Packet, target: Target, timeout: float | None) -> list[Any]:
+        """Send an event with an ``id`` and wait for the acknowledgements.
+
+        Returns:
+            Each client's (first) value, in the order in which they came.
+
+        Raises:
+            AckTimeout: not all came within ``timeout`` seconds; ``responses`` holds those that did.
+        """
+        ...
+
+    # --- the sockets of all nodes ---------------------------------------------------------------
+
+    async def fetch_sockets(self, target: Target) -> Sequence[SocketDetails]:
+        """The sockets that ``target`` means.
+
+        Raises:
+            TimeoutError: not every other node answered.
+        """
+        ...
+
+    def add_sockets(self, target: Target, rooms: Sequence[Room]) -> Awaitable[None] | None:
+        """Make the sockets that ``target`` means join rooms."""
+        ...
+
+    def del_sockets(self, target: Target, rooms: Sequence[Room]) -> Awaitable[None] | None:
+        """Make the sockets that ``target`` means leave rooms."""
+        ...
+
+    def disconnect_sockets(self, target: Target, close: bool) -> Awaitable[None] | None:
+        """Disconnect the sockets that ``target`` means; with ``close``, their connections too."""
+        ...
+
+    # --- the servers ----------------------------------------------------------------------------
+
+    def server_side_emit(self, args: Sequence[Any]) -> Awaitable[None] | None:
+        """Emit an event to the namespace on every other node."""
+        ...
+
+    async def server_side_emit_with_ack(self, args: Sequence[Any], timeout: float | None) -> list[Any]:
+        """The same, and wait for the answer of every other node.
+
+        Raises:
+            AckTimeout: not all came in time; ``responses`` holds those that did.
+        """
+        ...
+
+    async def server_count(self) -> int:
+        """How many nodes there are, this one included."""
+        ...
+
+    # --- recovery -------------------------------------------------------------------------------
+
+    def persist_session(self, session: StoredSession) -> Awaitable[None] | None:
+        """Keep a session whose client may come back."""
+        ...
+
+    async def restore_session(self, pid: str, offset: str) -> RestoredSession | None:
+        """What was kept under ``pid``, and what came after ``offset``; None if either is not known (any more)."""
         ...
 
     async def close(self) -> None:
@@ -86,76 +272,5 @@ class Adapter(Protocol):
         ...
 
 
-class MemoryAdapter:
-    """Rooms of one process. Joining and leaving cost what they touch; a broadcast costs its receivers."""
-
-    __slots__ = ("_members", "_rooms_of", "_sockets")
-
-    def __init__(self, sockets: Mapping[str, Member]) -> None:
-        self._sockets = sockets
-        # Dictionaries as ordered sets: broadcasts reach clients in the order in which they joined.
-        self._members: dict[Room, dict[str, None]] = {}
-        self._rooms_of: dict[str, dict[Room, None]] = {}
-
-    @property
-    def rooms(self) -> Mapping[Room, Iterable[str]]:
-        """The ids in each room."""
-        return self._members
-
-    def join(self, socket_id: str, rooms: Iterable[Room]) -> None:
-        """Add a socket to rooms; to those it is in already, it is not added again."""
-        own = self._rooms_of.setdefault(socket_id, {})
-        for room in rooms:
-            own[room] = None
-            self._members.setdefault(room, {})[socket_id] = None
-
-    def leave(self, socket_id: str, room: Room) -> None:
-        """Take a socket out of a room; a room that empties is gone."""
-        own = self._rooms_of.get(socket_id)
-        if own is not None and room in own:
-            del own[room]
-            self._drop(socket_id, room)
-
-    def leave_all(self, socket_id: str) -> None:
-        """Take a socket out of all its rooms."""
-        for room in self._rooms_of.pop(socket_id, ()):
-            self._drop(socket_id, room)
-
-    def _drop(self, socket_id: str, room: Room) -> None:
-        members = self._members[room]
-        del members[socket_id]
-        if not members:
-            del self._members[room]
-
-    def socket_rooms(self, socket_id: str) -> Iterable[Room]:
-        """The rooms of a socket; none if it is not there."""
-        return self._rooms_of.get(socket_id, ())
-
-    def select(self, target: Target) -> Iterator[str]:
-        """The ids that ``target`` means, each once, as of now: what a receiver does meanwhile changes nothing."""
-        rooms, excepted = target.rooms, target.except_rooms
-        ids: Iterable[str]
-        if not rooms:
-            ids = list(self._rooms_of)
-        elif len(rooms) == 1:
-            ids = list(self._members.get(rooms[0], ()))
-        else:
-            ids = dict.fromkeys(each for room in rooms for each in self._members.get(room, ()))
-        if not excepted:
-            return iter(ids)
-        if len(excepted) == 1:
-            banned: Iterable[str] = self._members.get(excepted[0], {})
-        else:
-            banned = {each for room in excepted for each in self._members.get(room, ())}
-        return (each for each in ids if each not in banned)
-
-    def broadcast(self, message: Message, target: Target) -> None:
-        """Send an encoded packet to all that ``target`` means."""
-        volatile = target.flags.volatile
-        for socket in map(self._sockets.get, self.select(target)):
-            if socket is not None and (not volatile or socket.conn.writable()):
-                send = socket.conn.send  # a name first, for Python 3.11: see Socket.emit
-                send(message)
-
-    async def close(self) -> None:
-        """Nothing to end here."""
+#: Makes the adapter of a namespace.
+AdapterFactory = Callable[[AdapterHost], Adapter]

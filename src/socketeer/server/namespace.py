@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Protocol, overload
 
 from socketeer.engine.session import State
 from socketeer.engine.timers import TimerWheel
-from socketeer.errors import ConnectionRefused
+from socketeer.errors import ConnectionRefused, ReservedEventError
 from socketeer.messaging.connection import Connection
 from socketeer.messaging.dispatch import log_handler_error, run_handlers
-from socketeer.messaging.handlers import F, Function, HandlerTable
+from socketeer.messaging.handlers import Ack, F, Function, HandlerTable
 from socketeer.protocol.ids import generate_id
 from socketeer.protocol.packet import CONNECT_ERROR
 from socketeer.protocol.parser import Parser, namespace_prefix
-from socketeer.server.adapter import MemoryAdapter
+from socketeer.server.adapter import Adapter, AdapterHost
 from socketeer.server.handshake import Handshake
 from socketeer.server.middleware import Middleware, run_middlewares
 from socketeer.server.operators import Broadcasting, BroadcastOperator
+from socketeer.server.published import published
 from socketeer.server.socket import Socket
 
 log = logging.getLogger("socketeer")
@@ -36,6 +37,11 @@ class NamespaceHost(Protocol):
     @property
     def wheel(self) -> TimerWheel:
         """For time-outs."""
+        ...
+
+    @property
+    def make_adapter(self) -> Callable[[AdapterHost], Adapter]:
+        """Makes the adapter of a namespace."""
         ...
 
     def on_joined(self, connection: Connection) -> None:
@@ -56,12 +62,12 @@ class Namespace(Broadcasting):
         self.name = name
         self.prefix = namespace_prefix(name)
         self.sockets: dict[str, Socket] = {}
-        self.adapter = MemoryAdapter(self.sockets)
         self.parser = host.parser
         self._host = host
         self._handlers = HandlerTable()
         self._middlewares: tuple[Middleware, ...] = ()
         self._ack_ids = 0
+        self.adapter: Adapter = host.make_adapter(self)
 
     def __repr__(self) -> str:
         return f"<Namespace {self.name!r} {len(self.sockets)} sockets>"
@@ -90,7 +96,7 @@ class Namespace(Broadcasting):
     def _listen(self, event: str, handler: F | None, once: bool) -> F | Callable[[F], F]:
         if handler is None:
             return lambda function: self._listen(event, function, once)  # type: ignore[return-value]
-        self._handlers.add(event, handler, once, typed=False)
+        self._handlers.add(event, handler, once, typed=event not in _SERVER_EVENTS)
         return handler
 
     def off(self, event: str | None = None, handler: Function | None = None) -> None:
@@ -108,6 +114,40 @@ class Namespace(Broadcasting):
 
     def _operator(self) -> BroadcastOperator:
         return BroadcastOperator(self)
+
+    def server_side_emit(self, event: str, *args: Any) -> Awaitable[None]:
+        """Emit an event to this namespace on every other node: to the servers there, not to clients.
+
+        ``nsp.on(event)`` listens there. Awaiting waits until the other nodes have been told.
+        https://socket.io/docs/v4/server-api/#namespaceserversideemiteventname-args
+
+        Raises:
+            ReservedEventError: the name belongs to the server itself.
+        """
+        _check_server_event(event)
+        return published(self.adapter.server_side_emit((event, *args)))
+
+    async def server_side_emit_with_ack(
+        self, event: str, *args: Any, timeout: float | None = None
+    ) -> list[Any]:
+        """As :meth:`server_side_emit`, and wait for what every other node's listeners return.
+
+        Raises:
+            ReservedEventError: the name belongs to the server itself.
+            AckTimeout: not all came within ``timeout`` seconds (None: the adapter's own patience);
+                ``responses`` holds those that did.
+        """
+        _check_server_event(event)
+        return await self.adapter.server_side_emit_with_ack((event, *args), timeout)
+
+    def on_server_side_emit(
+        self, args: Sequence[Any], ack: Callable[[tuple[Any, ...]], None] | None = None
+    ) -> None:
+        """Another node has emitted ``args[0]``; for the adapter."""
+        event, *rest = args
+        handlers = () if event in _SERVER_EVENTS else self._handlers.take(event)
+        if handlers:
+            run_handlers(handlers, event, rest, None if ack is None else Ack(ack), _listener_failed)
 
     # --- for the floor --------------------------------------------------------------------------
 
@@ -174,6 +214,15 @@ class Namespace(Broadcasting):
         """The server ends: every socket hears ``server shutting down``; nothing is sent."""
         for socket in list(self.sockets.values()):
             socket.on_connection_closed("server shutting down", None)
+
+
+#: Events that a server tells itself; no other node may.
+_SERVER_EVENTS = frozenset({"connect", "connection", "new_namespace", "error"})
+
+
+def _check_server_event(event: str) -> None:
+    if event in _SERVER_EVENTS:
+        raise ReservedEventError(f'"{event}" is a reserved event name')
 
 
 def _refusal(error: Exception, name: str) -> dict[str, Any]:

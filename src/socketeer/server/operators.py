@@ -6,15 +6,14 @@ https://socket.io/docs/v4/server-api/#namespace and #broadcast-operators
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Generator, Iterable
+from collections.abc import Awaitable, Generator, Iterable
 from typing import Any
 
-from socketeer.engine.timers import Timer
-from socketeer.errors import AckTimeout, ReservedEventError, UsageError
-from socketeer.protocol.packet import RESERVED_EVENTS
-from socketeer.server.adapter import Room, Target
+from socketeer.errors import ReservedEventError, SocketDisconnected, UsageError
+from socketeer.protocol.packet import EVENT, RESERVED_EVENTS, Packet
+from socketeer.server.adapter import Room, SocketDetails, Target
 from socketeer.server.ports import BroadcastSite
+from socketeer.server.published import published
 
 EVERYBODY = Target()
 
@@ -33,18 +32,25 @@ def check_event(event: str) -> None:
 
 
 class Sent:
-    """What a broadcast returns. Await it to wait for the receivers' queues to drain; ignore it, and it costs nothing."""
+    """What a broadcast returns; ignore it, and it costs nothing.
 
-    __slots__ = ("_site", "_target")
+    Await it to wait until the other nodes have been told, and the queues of this node's receivers
+    are below their low-water marks.
+    """
 
-    def __init__(self, site: BroadcastSite, target: Target) -> None:
+    __slots__ = ("_pending", "_site", "_target")
+
+    def __init__(self, site: BroadcastSite, target: Target, pending: Awaitable[None] | None) -> None:
         self._site = site
         self._target = target
+        self._pending = pending
 
     def __await__(self) -> Generator[Any, None, None]:
         return self._wait().__await__()
 
     async def _wait(self) -> None:
+        if self._pending is not None:
+            await self._pending
         for socket_id in self._site.adapter.select(self._target):
             socket = self._site.sockets.get(socket_id)
             if socket is not None:
@@ -113,6 +119,29 @@ class Broadcasting:
         """
         return await self._operator().emit_with_ack(event, *args, timeout=timeout)
 
+    async def fetch_sockets(self) -> list[SocketDetails]:
+        """The connected sockets that are meant, of all nodes: ``Socket`` on this one, :class:`RemoteSocket` elsewhere.
+
+        Both have ``id``, ``handshake``, ``rooms``, ``data``, ``emit``, ``join``, ``leave`` and ``disconnect``
+        (https://socket.io/docs/v4/server-api/#serverfetchsockets).
+
+        Raises:
+            TimeoutError: not every other node answered.
+        """
+        return await self._operator().fetch_sockets()
+
+    def sockets_join(self, rooms: Room | Iterable[Room]) -> Awaitable[None]:
+        """Make the sockets that are meant join a room, or several; awaiting waits until other nodes are told."""
+        return self._operator().sockets_join(rooms)
+
+    def sockets_leave(self, rooms: Room | Iterable[Room]) -> Awaitable[None]:
+        """Make the sockets that are meant leave a room, or several."""
+        return self._operator().sockets_leave(rooms)
+
+    def disconnect_sockets(self, close: bool = False) -> Awaitable[None]:
+        """Disconnect the sockets that are meant from the namespace; with ``close``, end their connections."""
+        return self._operator().disconnect_sockets(close)
+
 
 class BroadcastOperator(Broadcasting):
     """A target that is being described, then emitted to."""
@@ -156,80 +185,93 @@ class BroadcastOperator(Broadcasting):
     def emit(self, event: str, *args: Any) -> Sent:
         check_event(event)
         site, target = self._site, self._target
-        message = site.parser.encode_event(site.prefix, None, (event, *args), target.flags.compress)
-        site.adapter.broadcast(message, target)
-        return Sent(site, target)
+        return Sent(site, target, site.adapter.broadcast(Packet(EVENT, site.name, (event, *args)), target))
 
     async def emit_with_ack(self, event: str, *args: Any, timeout: float | None = None) -> list[Any]:
         check_event(event)
         site, target = self._site, self._target
-        ack_id = site.next_ack_id()
-        message = site.parser.encode_event(site.prefix, ack_id, (event, *args), target.flags.compress)
-        replies = _Replies()
-        asked = []
-        for socket_id in list(site.adapter.select(target)):
-            socket = site.sockets.get(socket_id)
-            if socket is not None:
-                asked.append(socket)
-                replies.expect()
-                socket.acks.add(ack_id, replies)
-                socket.conn.send(message)
-        try:
-            return await replies.wait(site, target.flags.timeout if timeout is None else timeout)
-        finally:
-            for socket in asked:
-                socket.acks.forget(ack_id)
+        packet = Packet(EVENT, site.name, (event, *args), site.next_ack_id())
+        wait = target.flags.timeout if timeout is None else timeout
+        return await site.adapter.broadcast_with_ack(packet, target, wait)
+
+    async def fetch_sockets(self) -> list[SocketDetails]:
+        site = self._site
+        found = await site.adapter.fetch_sockets(self._target)
+        return [
+            each
+            if each.id in site.sockets
+            else RemoteSocket(BroadcastOperator(site, Target((each.id,))), each)
+            for each in found
+        ]
+
+    def sockets_join(self, rooms: Room | Iterable[Room]) -> Awaitable[None]:
+        return published(self._site.adapter.add_sockets(self._target, room_names(rooms)))
+
+    def sockets_leave(self, rooms: Room | Iterable[Room]) -> Awaitable[None]:
+        return published(self._site.adapter.del_sockets(self._target, room_names(rooms)))
+
+    def disconnect_sockets(self, close: bool = False) -> Awaitable[None]:
+        return published(self._site.adapter.disconnect_sockets(self._target, close))
 
 
-class _Replies:
-    """Gathers the acknowledgements of many sockets; only the first value of each counts."""
+class RemoteSocket:
+    """A socket of another node, as :meth:`Broadcasting.fetch_sockets` gives it: a snapshot, and ways to act on it.
 
-    __slots__ = ("_future", "_missing", "_waived", "responses")
+    Attributes:
+        id: ``socket.id``.
+        handshake: what the client said when it connected.
+        rooms: the rooms it was in.
+        data: what its node kept in ``socket.data``; changing it here changes nothing there.
+    """
 
-    def __init__(self) -> None:
-        self.responses: list[Any] = []
-        self._missing = 1
-        """Those who have not answered, and one more until all have been asked: a socket may break meanwhile."""
-        self._waived = 0
-        self._future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    __slots__ = ("_operator", "data", "handshake", "id", "rooms")
 
-    def expect(self) -> None:
-        """One more socket is asked."""
-        self._missing += 1
+    def __init__(self, operator: BroadcastOperator, details: SocketDetails) -> None:
+        self._operator = operator
+        self.id = details.id
+        self.handshake = details.handshake
+        self.rooms = set(details.rooms)
+        self.data = details.data
 
-    def answered(self, args: list[Any]) -> None:
-        """A socket has acknowledged."""
-        self.responses.append(args[0] if args else None)
-        self._one_less()
+    def __repr__(self) -> str:
+        return f"<RemoteSocket {self.id}>"
 
-    def gone(self) -> None:
-        """A socket has disconnected: without a time-out nobody waits for it, with one it counts as late."""
-        self._waived += 1
-        self._one_less()
+    def emit(self, event: str, *args: Any) -> Sent:
+        """Send an event to this client."""
+        return self._operator.emit(event, *args)
 
-    def _one_less(self) -> None:
-        self._missing -= 1
-        if self._missing == 0 and not self._future.done():
-            self._future.set_result(None)
+    def send(self, *args: Any) -> Sent:
+        """Emit a ``message`` event."""
+        return self.emit("message", *args)
 
-    def _late(self) -> None:
-        if not self._future.done():
-            self._future.set_exception(AckTimeout(responses=self.responses))
+    async def emit_with_ack(self, event: str, *args: Any, timeout: float | None = None) -> Any:
+        """Send an event and wait for the client's acknowledgement: its first value.
 
-    async def wait(self, site: BroadcastSite, timeout: float | None) -> list[Any]:
-        """All have been asked: all the values, or AckTimeout with those that came."""
-        self._one_less()
-        timer = Timer(self._late)
-        if timeout is not None:
-            site.wheel.set(timer, timeout)
-        try:
-            await self._future
-        finally:
-            if timeout is not None:
-                site.wheel.clear(timer)
-        if self._waived and timeout is not None:
-            raise AckTimeout(responses=self.responses)
-        return self.responses
+        Raises:
+            AckTimeout: it did not come within ``timeout`` seconds.
+            SocketDisconnected: the client is not there any more.
+        """
+        responses = await self._operator.emit_with_ack(event, *args, timeout=timeout)
+        if not responses:
+            raise SocketDisconnected("socket has been disconnected")
+        return responses[0]
+
+    def timeout(self, timeout: float) -> RemoteSocket:
+        """The same socket; at most this many seconds are waited for its acknowledgements."""
+        return RemoteSocket(self._operator.timeout(timeout), self)
+
+    def join(self, rooms: Room | Iterable[Room]) -> Awaitable[None]:
+        """Make it join a room, or several."""
+        return self._operator.sockets_join(rooms)
+
+    def leave(self, room: Room) -> Awaitable[None]:
+        """Make it leave a room."""
+        return self._operator.sockets_leave(room)
+
+    def disconnect(self, close: bool = False) -> RemoteSocket:
+        """Disconnect it from the namespace; with ``close``, end its connection."""
+        self._operator.disconnect_sockets(close)
+        return self
 
 
 def room_names(rooms: Room | Iterable[Room]) -> tuple[Room, ...]:

@@ -5,13 +5,14 @@ https://socket.io/docs/v4/server-api/#server
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 from typing import Any, overload
 
 from socketeer.engine.server import EngineServer
 from socketeer.engine.session import Session
 from socketeer.engine.timers import Timer, TimerWheel
+from socketeer.errors import OptionError
 from socketeer.messaging.connection import Connection
 from socketeer.messaging.handlers import F, Function
 from socketeer.options import (
@@ -27,6 +28,8 @@ from socketeer.options import (
 )
 from socketeer.protocol.packet import CONNECT_ERROR
 from socketeer.protocol.parser import Parser, namespace_prefix
+from socketeer.server.adapter import Adapter, AdapterFactory
+from socketeer.server.memory import MemoryAdapter
 from socketeer.server.middleware import Middleware
 from socketeer.server.namespace import Namespace
 from socketeer.server.operators import Broadcasting, BroadcastOperator
@@ -55,6 +58,7 @@ class BaseServer(Broadcasting):
         max_http_buffer_size: int = _ENGINE.max_http_buffer_size,
         allow_upgrades: bool = _ENGINE.allow_upgrades,
         allow_request: AllowRequest | None = None,
+        adapter: AdapterFactory = MemoryAdapter,
         cors: Cors | Mapping[str, Any] | None = None,
         cookie: Cookie | Mapping[str, Any] | bool | None = None,
         http_compression: Compression | Mapping[str, Any] | bool | None = True,
@@ -73,6 +77,7 @@ class BaseServer(Broadcasting):
             max_http_buffer_size: bytes of one message, or of one long-polling body, at most.
             allow_upgrades: whether long-polling clients may move to WebSocket.
             allow_request: called with each handshake's request; True lets it in.
+            adapter: makes the adapter of each namespace: a class or an object of :mod:`socketeer.adapters`.
             cors: which other origins may connect; None for none.
             cookie: a cookie with the session id; None for none.
             http_compression: when long-polling answers are compressed; False for never.
@@ -99,6 +104,12 @@ class BaseServer(Broadcasting):
             backpressure=backpressure,
             limits=limits,
         )
+        if not callable(adapter):
+            raise OptionError(
+                f"adapter: expected a class or an object of socketeer.adapters, or a function "
+                f"(namespace) -> Adapter, got {adapter!r}"
+            )
+        self.make_adapter = adapter
         self.parser = Parser(limits.max_attachments)
         self.engine = EngineServer(engine, self._on_session)
         self._namespaces: dict[str, Namespace] = {}
@@ -147,6 +158,21 @@ class BaseServer(Broadcasting):
 
     def _operator(self) -> BroadcastOperator:
         return BroadcastOperator(self.sockets)
+
+    def server_side_emit(self, event: str, *args: Any) -> Awaitable[None]:
+        """Emit an event to every other server of the cluster; see :meth:`Namespace.server_side_emit`."""
+        return self.sockets.server_side_emit(event, *args)
+
+    async def server_side_emit_with_ack(
+        self, event: str, *args: Any, timeout: float | None = None
+    ) -> list[Any]:
+        """As :meth:`server_side_emit`, and wait for the answers; see :meth:`Namespace.server_side_emit_with_ack`."""
+        return await self.sockets.server_side_emit_with_ack(event, *args, timeout=timeout)
+
+    @property
+    def adapter(self) -> Adapter:
+        """The adapter of the main namespace."""
+        return self.sockets.adapter
 
     @property
     def wheel(self) -> TimerWheel:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from enum import Enum
 from typing import Any, Final, overload
 
@@ -19,6 +19,7 @@ from socketeer.server.handshake import Handshake
 from socketeer.server.middleware import Middleware, run_middlewares
 from socketeer.server.operators import BroadcastOperator, check_event, room_names
 from socketeer.server.ports import Home
+from socketeer.server.published import published
 from socketeer.server.single import Drained, SocketOperator
 
 log = logging.getLogger("socketeer")
@@ -41,19 +42,6 @@ class Life(Enum):
 
 
 _DISCONNECTED: Final = Life.DISCONNECTED
-
-
-class Done:
-    """What ``join`` and ``leave`` return: done already, in this process; awaiting it is free."""
-
-    __slots__ = ()
-
-    def __await__(self) -> Generator[Any, None, None]:
-        return
-        yield
-
-
-_DONE = Done()
 
 
 class Socket:
@@ -249,16 +237,18 @@ class Socket:
 
     # --- rooms ----------------------------------------------------------------------------------
 
-    def join(self, rooms: Room | Iterable[Room]) -> Done:
-        """Enter a room, or several. A socket that has disconnected enters none."""
-        if self._life is not Life.DISCONNECTED:
-            self.nsp.adapter.join(self.id, room_names(rooms))
-        return _DONE
+    def join(self, rooms: Room | Iterable[Room]) -> Awaitable[None]:
+        """Enter a room, or several, at once; awaiting waits until other nodes know, where they need to.
 
-    def leave(self, room: Room) -> Done:
+        A socket that has disconnected enters none.
+        """
+        if self._life is Life.DISCONNECTED:
+            return published(None)
+        return published(self.nsp.adapter.join(self.id, room_names(rooms)))
+
+    def leave(self, room: Room) -> Awaitable[None]:
         """Leave a room."""
-        self.nsp.adapter.leave(self.id, room)
-        return _DONE
+        return published(self.nsp.adapter.leave(self.id, room))
 
     # --- from the namespace ---------------------------------------------------------------------
 

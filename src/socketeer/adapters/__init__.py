@@ -1,0 +1,29 @@
+"""Adapters: how a server's namespaces reach their clients, on this node and on others.
+
+``Server(adapter=MemoryAdapter)`` is the default. The contract is :class:`Adapter`; see
+https://socket.io/docs/v4/adapter/.
+"""
+
+from socketeer.server.adapter import (
+    Adapter,
+    AdapterHost,
+    Capabilities,
+    Flags,
+    RestoredSession,
+    SocketDetails,
+    StoredSession,
+    Target,
+)
+from socketeer.server.memory import MemoryAdapter
+
+__all__ = [
+    "Adapter",
+    "AdapterHost",
+    "Capabilities",
+    "Flags",
+    "MemoryAdapter",
+    "RestoredSession",
+    "SocketDetails",
+    "StoredSession",
+    "Target",
+]

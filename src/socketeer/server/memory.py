@@ -1,0 +1,195 @@
+"""The adapter of one process: everything is kept in memory, and there are no other nodes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from socketeer.errors import UsageError
+from socketeer.protocol.packet import Packet
+from socketeer.server.adapter import (
+    AdapterHost,
+    Capabilities,
+    Member,
+    RestoredSession,
+    Room,
+    SocketDetails,
+    StoredSession,
+    Target,
+)
+from socketeer.server.replies import Replies
+
+log = logging.getLogger("socketeer")
+
+
+class MemoryAdapter:
+    """Rooms of one process. Joining and leaving cost what they touch; a broadcast costs its receivers.
+
+    Adapters that reach other nodes extend it: what is here does their part on this node.
+    """
+
+    capabilities = Capabilities()
+
+    def __init__(self, nsp: AdapterHost) -> None:
+        self.nsp = nsp
+        self._sockets = nsp.sockets
+        # Dictionaries as ordered sets: broadcasts reach clients in the order in which they joined.
+        self._members: dict[Room, dict[str, None]] = {}
+        self._rooms_of: dict[str, dict[Room, None]] = {}
+
+    @property
+    def rooms(self) -> Mapping[Room, Iterable[str]]:
+        """The ids in each room."""
+        return self._members
+
+    def join(self, socket_id: str, rooms: Iterable[Room]) -> None:
+        """Add a socket to rooms; to those it is in already, it is not added again."""
+        own = self._rooms_of.setdefault(socket_id, {})
+        for room in rooms:
+            own[room] = None
+            self._members.setdefault(room, {})[socket_id] = None
+
+    def leave(self, socket_id: str, room: Room) -> None:
+        """Take a socket out of a room; a room that empties is gone."""
+        own = self._rooms_of.get(socket_id)
+        if own is not None and room in own:
+            del own[room]
+            self._drop(socket_id, room)
+
+    def leave_all(self, socket_id: str) -> None:
+        """Take a socket out of all its rooms."""
+        for room in self._rooms_of.pop(socket_id, ()):
+            self._drop(socket_id, room)
+
+    def _drop(self, socket_id: str, room: Room) -> None:
+        members = self._members[room]
+        del members[socket_id]
+        if not members:
+            del self._members[room]
+
+    def socket_rooms(self, socket_id: str) -> Iterable[Room]:
+        """The rooms of a socket; none if it is not there."""
+        return self._rooms_of.get(socket_id, ())
+
+    def select(self, target: Target) -> Iterator[str]:
+        """The ids that ``target`` means, each once, as of now: what a receiver does meanwhile changes nothing."""
+        rooms, excepted = target.rooms, target.except_rooms
+        ids: Iterable[str]
+        if not rooms:
+            ids = list(self._rooms_of)
+        elif len(rooms) == 1:
+            ids = list(self._members.get(rooms[0], ()))
+        else:
+            ids = dict.fromkeys(each for room in rooms for each in self._members.get(room, ()))
+        if not excepted:
+            return iter(ids)
+        if len(excepted) == 1:
+            banned: Iterable[str] = self._members.get(excepted[0], {})
+        else:
+            banned = {each for room in excepted for each in self._members.get(room, ())}
+        return (each for each in ids if each not in banned)
+
+    # --- packets --------------------------------------------------------------------------------
+
+    def broadcast(self, packet: Packet, target: Target) -> Awaitable[None] | None:
+        """Send an event to all that ``target`` means."""
+        nsp, volatile = self.nsp, target.flags.volatile
+        message = nsp.parser.encode_event(nsp.prefix, packet.id, packet.data, target.flags.compress)
+        for socket in map(self._sockets.get, self.select(target)):
+            if socket is not None and (not volatile or socket.conn.writable()):
+                send = socket.conn.send  # a name first, for Python 3.11: see Socket.emit
+                send(message)
+        return None
+
+    async def broadcast_with_ack(self, packet: Packet, target: Target, timeout: float | None) -> list[Any]:
+        """Send an event with an id to all that ``target`` means, and wait for them."""
+        replies = Replies()
+        asked = self.ask(packet, target, replies)
+        try:
+            return await replies.wait(self.nsp.wheel, timeout)
+        finally:
+            self.forget(packet, asked)
+
+    def ask(self, packet: Packet, target: Target, replies: Replies) -> list[Member]:
+        """Send an event with an id to this node's sockets; ``replies`` gets what they answer."""
+        nsp, volatile, ack_id = self.nsp, target.flags.volatile, _id_of(packet)
+        message = nsp.parser.encode_event(nsp.prefix, ack_id, packet.data, target.flags.compress)
+        asked = []
+        for socket in self._selected(target):
+            if not volatile or socket.conn.writable():
+                asked.append(socket)
+                replies.expect()
+                socket.acks.add(ack_id, replies)
+                socket.conn.send(message)
+        return asked
+
+    def forget(self, packet: Packet, asked: Iterable[Member]) -> None:
+        """Nobody waits for these sockets any more."""
+        for socket in asked:
+            socket.acks.forget(_id_of(packet))
+
+    # --- sockets --------------------------------------------------------------------------------
+
+    def _selected(self, target: Target) -> list[Member]:
+        """The sockets that ``target`` means, as of now; one that is still in its middlewares is none yet."""
+        found = map(self._sockets.get, self.select(target))
+        return [socket for socket in found if socket is not None]
+
+    async def fetch_sockets(self, target: Target) -> Sequence[SocketDetails]:
+        """The sockets that ``target`` means."""
+        return self._selected(target)
+
+    def add_sockets(self, target: Target, rooms: Sequence[Room]) -> Awaitable[None] | None:
+        """Make the sockets that ``target`` means join rooms."""
+        for socket in self._selected(target):
+            socket.join(rooms)
+        return None
+
+    def del_sockets(self, target: Target, rooms: Sequence[Room]) -> Awaitable[None] | None:
+        """Make the sockets that ``target`` means leave rooms."""
+        for socket in self._selected(target):
+            for room in rooms:
+                socket.leave(room)
+        return None
+
+    def disconnect_sockets(self, target: Target, close: bool) -> Awaitable[None] | None:
+        """Disconnect the sockets that ``target`` means."""
+        for socket in self._selected(target):
+            socket.disconnect(close)
+        return None
+
+    # --- other nodes, of which there are none ----------------------------------------------------
+
+    def server_side_emit(self, args: Sequence[Any]) -> Awaitable[None] | None:
+        """Nobody to tell."""
+        log.debug("server_side_emit(%.100r) reaches nobody: the adapter knows no other node", args[0])
+        return None
+
+    async def server_side_emit_with_ack(self, args: Sequence[Any], timeout: float | None) -> list[Any]:  # noqa: ARG002
+        """Nobody to answer."""
+        self.server_side_emit(args)
+        return []
+
+    async def server_count(self) -> int:
+        """This one."""
+        return 1
+
+    # --- recovery -------------------------------------------------------------------------------
+
+    def persist_session(self, session: StoredSession) -> Awaitable[None] | None:  # noqa: ARG002
+        """Nothing is kept."""
+        return None
+
+    async def restore_session(self, pid: str, offset: str) -> RestoredSession | None:  # noqa: ARG002
+        """Nothing was kept."""
+        return None
+
+    async def close(self) -> None:
+        """Nothing to end here."""
+
+
+def _id_of(packet: Packet) -> int:
+    if packet.id is None:
+        raise UsageError("broadcast_with_ack: expected a packet with an id, got one without")
+    return packet.id
