@@ -57,7 +57,7 @@ def test_the_engines_defaults() -> None:
 
 
 def test_the_servers_defaults() -> None:
-    assert given(ServerOptions()) == {"connect_timeout": 45}
+    assert given(ServerOptions()) == {"connect_timeout": 45, "cleanup_empty_child_namespaces": False}
 
 
 def test_the_defaults_of_cors() -> None:
@@ -173,6 +173,7 @@ def test_times_are_above_zero(group: Callable[..., Any], option: str, name: str,
         (Limits, "max_payload_packets", "limits.max_payload_packets"),
         (Limits, "max_fragments", "limits.max_fragments"),
         (Limits, "max_namespaces", "limits.max_namespaces"),
+        (Limits, "max_namespace_length", "limits.max_namespace_length"),
         (Limits, "max_sessions", "limits.max_sessions"),
         (Limits, "max_sessions_per_address", "limits.max_sessions_per_address"),
     ],

@@ -201,6 +201,8 @@ class Limits:
     """Fragments of one WebSocket message."""
     max_namespaces: int = 1_000
     """Namespaces joined, or waiting in middlewares, over one connection."""
+    max_namespace_length: int = 1_024
+    """Characters in the name of a namespace that is made because a client asks for it."""
     max_sessions: int | None = None
     """Connections at once; more are answered 503. None: no limit."""
     max_sessions_per_address: int | None = None
@@ -214,7 +216,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         _whole("limits.max_attachments", self.max_attachments, least=0)
-        for name in ("max_payload_packets", "max_fragments", "max_namespaces"):
+        for name in ("max_payload_packets", "max_fragments", "max_namespaces", "max_namespace_length"):
             _whole(f"limits.{name}", getattr(self, name), least=1)
         for name in ("max_sessions", "max_sessions_per_address"):
             if getattr(self, name) is not None:
@@ -301,6 +303,8 @@ class ServerOptions:
 
     connect_timeout: float = 45.0
     """Seconds after which a connection that has joined no namespace is closed."""
+    cleanup_empty_child_namespaces: bool = False
+    """Whether a dynamic namespace ends when its last client has gone."""
 
     def __post_init__(self) -> None:
         _positive("connect_timeout", self.connect_timeout)

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from typing import Any, Protocol
 
-from socketeer.engine.session import Session
+from socketeer.engine.session import Session, State
 from socketeer.engine.timers import Timer
 from socketeer.errors import PacketError
 from socketeer.protocol.packet import CONNECT, CONNECT_ERROR, EVENT, Packet
@@ -73,6 +73,10 @@ class Connection:
         self._partial_timer: Timer | None = None
         self._left: set[str] | None = None
         """Namespaces left in this turn of the loop: what came in together with the leaving is passed over."""
+
+    def is_open(self) -> bool:
+        """Whether packets can be sent still: nobody has begun to close it."""
+        return not self.closed and self.session.state is State.OPEN
 
     # --- from the session -----------------------------------------------------------------------
 

@@ -271,6 +271,13 @@ class HandlerTable:
         self._once = False
         """Whether a listener for one time was ever added: most tables need not look for one."""
 
+    def copy(self) -> HandlerTable:
+        """A table of its own with the same listeners; one for one time counts in each table by itself."""
+        twin = HandlerTable()
+        twin._table = dict(self._table)
+        twin._once = self._once
+        return twin
+
     def add(self, event: str, function: Function, once: bool = False, typed: bool = True) -> None:
         """Listen to ``event``; with ``typed``, annotations convert and check what comes from a peer.
 

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Protocol, overload
 
-from socketeer.engine.session import State
 from socketeer.engine.timers import TimerWheel
 from socketeer.errors import ConnectionRefused, ReservedEventError
 from socketeer.messaging.connection import Connection
@@ -67,10 +66,14 @@ class Namespace(Broadcasting):
         self._handlers = HandlerTable()
         self._middlewares: tuple[Middleware, ...] = ()
         self._ack_ids = 0
-        self.adapter: Adapter = host.make_adapter(self)
+        self._joining = 0
+        """Sockets in the middlewares."""
+        self.on_vacant: Callable[[], None] | None = None
+        """Called when the last socket has gone and none is in the middlewares."""
+        self.adapter: Adapter = self._make_adapter()
 
     def __repr__(self) -> str:
-        return f"<Namespace {self.name!r} {len(self.sockets)} sockets>"
+        return f"<Namespace {self.name[:100]!r} {len(self.sockets)} sockets>"
 
     # --- for users ------------------------------------------------------------------------------
 
@@ -114,6 +117,9 @@ class Namespace(Broadcasting):
 
     def _operator(self) -> BroadcastOperator:
         return BroadcastOperator(self)
+
+    def _make_adapter(self) -> Adapter:
+        return self._host.make_adapter(self)
 
     def server_side_emit(self, event: str, *args: Any) -> Awaitable[None]:
         """Emit an event to this namespace on every other node: to the servers there, not to clients.
@@ -161,6 +167,11 @@ class Namespace(Broadcasting):
         self._ack_ids += 1
         return self._ack_ids - 1
 
+    def inherit(self, parent: Namespace) -> None:
+        """Take over the middlewares and listeners that ``parent`` has now."""
+        self._handlers = parent._handlers.copy()
+        self._middlewares = parent._middlewares
+
     def connect(self, connection: Connection, auth: dict[str, Any]) -> None:
         """A client asks to join: through the middlewares, then in."""
         socket = Socket(generate_id(), self, connection, Handshake(connection.session.request, auth))
@@ -168,12 +179,15 @@ class Namespace(Broadcasting):
             self._welcome(connection, socket)
             return
         connection.joining[self.name] = socket
+        self._joining += 1
         run_middlewares(self._middlewares, socket, partial(self._judge, connection, socket))
 
     def _judge(self, connection: Connection, socket: Socket, error: Exception | None) -> None:
         connection.joining.pop(self.name, None)
-        if connection.closed or connection.session.state is not State.OPEN:
+        self._joining -= 1
+        if not connection.is_open():
             socket.on_refused()
+            self.check_vacancy()
         elif error is None:
             self._welcome(connection, socket)
         else:
@@ -181,6 +195,7 @@ class Namespace(Broadcasting):
             connection.session.send(
                 self.parser.encode_control(CONNECT_ERROR, self.prefix, _refusal(error, self.name))
             )
+            self.check_vacancy()
 
     def _welcome(self, connection: Connection, socket: Socket) -> None:
         self.sockets[socket.id] = socket
@@ -201,6 +216,12 @@ class Namespace(Broadcasting):
         """A socket has disconnected."""
         self.sockets.pop(socket_id, None)
         connection.left(self.name)
+        self.check_vacancy()
+
+    def check_vacancy(self) -> None:
+        """Somebody has gone, or did not come in after all."""
+        if self.on_vacant is not None and not self.sockets and not self._joining:
+            self.on_vacant()
 
     def _handler_failed(self, socket: Socket, error: Exception, event: Any) -> None:
         log_handler_error(error, event, repr(socket))

@@ -26,9 +26,9 @@ from socketeer.options import (
     ServerOptions,
     TransportName,
 )
-from socketeer.protocol.packet import CONNECT_ERROR
-from socketeer.protocol.parser import Parser, namespace_prefix
+from socketeer.protocol.parser import Parser
 from socketeer.server.adapter import Adapter, AdapterFactory
+from socketeer.server.dynamic import NameRule, ParentNamespace, Parents
 from socketeer.server.memory import MemoryAdapter
 from socketeer.server.middleware import Middleware
 from socketeer.server.namespace import Namespace
@@ -64,6 +64,7 @@ class BaseServer(Broadcasting):
         http_compression: Compression | Mapping[str, Any] | bool | None = True,
         backpressure: Backpressure = _ENGINE.backpressure,
         limits: Limits = _ENGINE.limits,
+        cleanup_empty_child_namespaces: bool = _SERVER.cleanup_empty_child_namespaces,
     ) -> None:
         """Make a server; nothing listens yet.
 
@@ -83,12 +84,16 @@ class BaseServer(Broadcasting):
             http_compression: when long-polling answers are compressed; False for never.
             backpressure: water marks of each client's queue.
             limits: what one client may ask for.
+            cleanup_empty_child_namespaces: whether a dynamic namespace ends when its last client has
+                gone. Where clients make up the names, it keeps the server from holding all of them.
 
         Raises:
             OptionError: an option is out of its range.
             TypeError: there is no option of that name.
         """
-        self.options = ServerOptions(connect_timeout=connect_timeout)
+        self.options = ServerOptions(
+            connect_timeout=connect_timeout, cleanup_empty_child_namespaces=cleanup_empty_child_namespaces
+        )
         engine = EngineOptions(
             path=path,
             transports=tuple(transports),
@@ -113,16 +118,54 @@ class BaseServer(Broadcasting):
         self.parser = Parser(limits.max_attachments)
         self.engine = EngineServer(engine, self._on_session)
         self._namespaces: dict[str, Namespace] = {}
+        self._parents = Parents(self, self._namespaces, self.options.cleanup_empty_child_namespaces)
         self._idle: dict[Connection, Timer] = {}
         """Connections that have joined no namespace yet, with the end of their patience."""
         self.sockets = self.of("/")
 
     # --- namespaces -----------------------------------------------------------------------------
 
-    def of(self, name: str) -> Namespace:
-        """The namespace of that name, made if it is not there; a missing slash in front is added."""
-        name = name if name.startswith("/") else f"/{name}"
-        nsp = self._namespaces.get(name)
+    @overload
+    def of(self, name: str, listener: Function | None = None) -> Namespace: ...
+    @overload
+    def of(self, name: NameRule, listener: Function | None = None) -> ParentNamespace: ...
+    def of(self, name: str | NameRule, listener: Function | None = None) -> Namespace:
+        r"""The namespace of that name, made if it is not there; or one that makes namespaces as clients ask for them.
+
+        ::
+
+            @io.of(re.compile(r"^/project-\d+$")).on("connection")
+            def connection(socket):
+                print(socket.nsp.name)  # /project-101
+
+        See https://socket.io/docs/v4/namespaces/#dynamic-namespaces.
+
+        Args:
+            name: a name, to which a missing slash in front is added; a compiled pattern, which may match
+                anywhere in the name (``^`` and ``$`` tie it to the ends); or a function
+                ``(name, auth) -> bool``, plain or async, given the client's ``auth`` (empty where there is
+                none). Patterns and functions are asked in the order in which they were given here, and the
+                first that says yes makes the namespace. A function that raises says no.
+            listener: called at each connection, as by ``.on("connect", listener)``.
+
+        Returns:
+            The namespace. For a pattern or a function it is their parent: what is added to it, each
+            namespace made afterwards gets; what is emitted on it reaches them all. A new name that fits a
+            pattern becomes a child of its parent; functions are only asked when clients connect.
+
+        Raises:
+            UsageError: ``name`` is none of the three.
+        """
+        if isinstance(name, str):
+            nsp = self._named(name if name.startswith("/") else f"/{name}")
+        else:
+            nsp = self._parents.add(name)
+        if listener is not None:
+            nsp.on("connect", listener)
+        return nsp
+
+    def _named(self, name: str) -> Namespace:
+        nsp = self._namespaces.get(name) or self._parents.adopt(name)
         if nsp is None:
             nsp = self._namespaces[name] = Namespace(name, self)
             if name != "/":
@@ -198,10 +241,7 @@ class BaseServer(Broadcasting):
             return
         namespace = self._namespaces.get(nsp)
         if namespace is None:
-            refusal = self.parser.encode_control(
-                CONNECT_ERROR, namespace_prefix(nsp), {"message": "Invalid namespace"}
-            )
-            connection.session.send(refusal)
+            self._parents.connect(connection, nsp, data or {})
         else:
             namespace.connect(connection, data or {})
 
@@ -226,3 +266,4 @@ class BaseServer(Broadcasting):
         self.engine.close()
         for nsp in list(self._namespaces.values()):
             await nsp.adapter.close()
+        await self._parents.settle()

@@ -86,7 +86,7 @@ class Socket:
         self._middlewares: tuple[Middleware, ...] = ()
 
     def __repr__(self) -> str:
-        return f"<Socket {self.id} {self.nsp.name!r} {self._life.value}>"
+        return f"<Socket {self.id} {self.nsp.name[:100]!r} {self._life.value}>"
 
     # --- state ----------------------------------------------------------------------------------
 
