@@ -43,6 +43,7 @@ PROFILES: dict[str, dict[str, Any]] = {
     "websocket_only": {"transports": ["websocket"]},
     "no_upgrades": {"allow_upgrades": False},
     "dynamic": {},
+    "dynamic_cleanup": {"cleanup_empty_child_namespaces": True},
     "deflate": {"per_message_deflate": True},
     "uncompressed": {"http_compression": False},
 }

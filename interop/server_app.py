@@ -13,11 +13,14 @@ import os
 import re
 import signal
 import sys
+from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 from interop.profiles import PROFILES
-from interop.server_handlers import attach
+from interop.server_handlers import aimed, attach
 from socketeer import ConnectionRefused, Server, Socket
+from socketeer.server.dynamic import ParentNamespace
 
 
 class Log:
@@ -141,24 +144,65 @@ def checked(io: Server, log: Log) -> None:
         log.welcome(socket)
 
 
-def dynamic(io: Any, log: Log) -> None:
-    """Namespaces made when they are asked for: by a pattern, whose middleware they inherit, and by a function."""
+def dynamic(io: Server, log: Log) -> None:
+    """Namespaces made when they are asked for: by patterns, whose middleware they inherit, and by functions."""
 
     def inherited(socket: Socket) -> None:
         socket.data["parent"] = True
+        if socket.handshake.auth.get("refuse"):
+            raise ConnectionRefused("refused by the parent's middleware")
 
+    def tenant(name: str, auth: dict[str, Any]) -> bool:
+        if name.startswith("/broken-"):
+            raise LookupError("this function fails")
+        return name.startswith("/tenant-") and auth.get("member") is True
+
+    async def later(name: str, auth: dict[str, Any]) -> bool:
+        tag = name.rpartition("-")[2]
+        log.write("asked", tag, auth=auth)
+        await (gates[tag].wait() if name.startswith("/held-") else asyncio.sleep(0.02))
+        return name.startswith(("/later-", "/held-")) and auth.get("member") is not False
+
+    gates: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
     parent = io.of(re.compile(r"^/dynamic-\w+$"))
     parent.use(inherited)
     parent.on("connection", log.welcome)
-    io.of(lambda name, auth: name.startswith("/tenant-") and auth.get("member") is True).on(
-        "connection", log.welcome
-    )
+    io.of(tenant).on("connection", log.welcome)
+    # Overlaps with the pattern above it, and takes what the function above it has failed on.
+    io.of(re.compile(r"^/(dynamic|broken)-"), log.welcome)
+    io.of(later).on("connection", log.welcome)
+    orders(io, log, parent, gates)
+
+
+def orders(io: Server, log: Log, parent: ParentNamespace, gates: Mapping[str, asyncio.Event]) -> None:
+    """What a scenario can have the server do to the parent."""
+    added: set[str] = set()
 
     @log.control.on("connection")
     def connection(socket: Socket) -> None:
         @socket.on("emit_to_parent")
-        def emit_to_parent(event: str, value: Any) -> None:
-            parent.emit(event, value)
+        def emit_to_parent(spec: dict[str, Any], event: str, value: Any) -> None:
+            aimed(parent, spec).emit(event, value)
+
+        @socket.on("children")
+        def children(tag: str) -> list[str]:
+            return [child.name for child in parent.children if tag in child.name]
+
+        @socket.on("of")
+        def of(name: str) -> str:
+            return io.of(name).name
+
+        @socket.on("release")
+        def release(tag: str) -> None:
+            """Those who wait for a namespace /held-... get it."""
+            gates[tag].set()
+
+        @socket.on("add_to_parent")
+        def add_to_parent(tag: str) -> None:
+            """Once in each run, after its first child has been made."""
+            if tag not in added:
+                added.add(tag)
+                parent.on("connection", lambda one: log.write("added later", tag, nsp=one.nsp.name))
 
 
 def make(profile: str) -> Server:
@@ -169,7 +213,7 @@ def make(profile: str) -> Server:
     secret(io, log)
     eager(io, log)
     checked(io, log)
-    if profile == "dynamic":
+    if profile.startswith("dynamic"):
         dynamic(io, log)
     for namespace in (io.of("/"), io.of("/chat")):
         namespace.on("connection", log.welcome)

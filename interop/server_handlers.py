@@ -27,7 +27,11 @@ def attach(socket: Socket, note: Note) -> None:
 
 def operator(socket: Socket, spec: dict[str, Any]) -> Any:
     """The emitter that a scenario describes: {via, broadcast, to, in, except, volatile, local, compress, timeout}."""
-    target: Any = socket if spec.get("via") == "socket" else socket.nsp
+    return aimed(socket if spec.get("via") == "socket" else socket.nsp, spec)
+
+
+def aimed(target: Any, spec: dict[str, Any]) -> Any:
+    """The emitter that has the rooms and flags of ``spec``."""
     for flag in ("broadcast", "local", "volatile"):
         if spec.get(flag):
             target = getattr(target, flag)

@@ -3,7 +3,7 @@
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** The emitter that a scenario describes: {via, broadcast, to, in, except, volatile, local, compress, timeout}. */
-function operator(socket, spec) {
+export function operator(socket, spec) {
   let target = spec.via === "socket" ? socket : socket.nsp;
   if (spec.broadcast) target = target.broadcast;
   if (spec.local) target = target.local;

@@ -28,6 +28,7 @@ export const PROFILES = {
   websocket_only: { transports: ["websocket"] },
   no_upgrades: { allowUpgrades: false },
   dynamic: {},
+  dynamic_cleanup: { cleanupEmptyChildNamespaces: true },
   deflate: { perMessageDeflate: true },
   uncompressed: { httpCompression: false },
 };

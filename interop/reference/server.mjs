@@ -6,11 +6,12 @@
 // Each line on stdout is a JSON document: first {"url": ...}, then what the server sees, entry by entry. The
 // same entries go to whoever is connected to the namespace /control.
 
+import { EventEmitter, once } from "node:events";
 import { createServer } from "node:http";
 
 import { Server } from "socket.io";
 
-import { attach } from "./handlers.mjs";
+import { attach, operator } from "./handlers.mjs";
 import { PROFILES } from "./profiles.mjs";
 
 const httpServer = createServer((_, response) => response.writeHead(404).end());
@@ -96,20 +97,49 @@ checked.on("connection", (socket) => {
   welcome(socket);
 });
 
-if (profile === "dynamic") {
+if (profile.startsWith("dynamic")) {
   const parent = io.of(/^\/dynamic-\w+$/);
   parent.use((socket, next) => {
     socket.data.parent = true;
-    next();
+    next(socket.handshake.auth.refuse ? new Error("refused by the parent's middleware") : undefined);
   });
   parent.on("connection", welcome);
+  const added = new Set();
+  const released = new EventEmitter();
   control.on("connection", (socket) => {
-    socket.on("emit_to_parent", (event, value, callback) => {
-      parent.emit(event, value);
+    socket.on("emit_to_parent", (spec, event, value, callback) => {
+      operator({ nsp: parent }, spec).emit(event, value);
+      callback();
+    });
+    socket.on("children", (tag, callback) => {
+      callback([...parent.children].map(({ name }) => name).filter((name) => name.includes(tag)));
+    });
+    socket.on("of", (name, callback) => callback(io.of(name).name));
+    // Those who wait for a namespace /held-... get it.
+    socket.on("release", (tag, callback) => {
+      released.emit(tag);
+      callback();
+    });
+    // What is added to the parent after the first child of a run has been made.
+    socket.on("add_to_parent", (tag, callback) => {
+      if (!added.has(tag)) parent.on("connection", (one) => log("added later", tag, { nsp: one.nsp.name }));
+      added.add(tag);
       callback();
     });
   });
-  io.of((name, auth, next) => next(null, name.startsWith("/tenant-") && auth.member === true)).on("connection", welcome);
+  const tagged = (name) => name.split("-").at(-1);
+  io.of((name, auth, next) => {
+    if (name.startsWith("/broken-")) next(new Error("this function fails"));
+    else next(null, name.startsWith("/tenant-") && auth.member === true);
+  }).on("connection", welcome);
+  // Overlaps with the pattern above it, and takes what the function above it has failed on.
+  io.of(/^\/(dynamic|broken)-/, welcome);
+  io.of(async (name, auth, next) => {
+    log("asked", tagged(name), { auth });
+    if (name.startsWith("/held-")) await once(released, tagged(name));
+    else await new Promise((resolve) => setTimeout(resolve, 20));
+    next(null, /^\/(later|held)-/.test(name) && auth.member !== false);
+  }).on("connection", welcome);
 }
 
 process.once("SIGINT", () => io.close());
