@@ -11,7 +11,6 @@ from interop.harness import Case, Client, Servers, check
 
 NOT_OFFERED_YET = {
     "catch_all": "listeners to any event",
-    "deflate": "permessage-deflate",
 }
 """Subjects whose scenarios wait for the server to catch up with them."""
 

@@ -18,7 +18,7 @@ from socketeer.errors import (
 )
 from socketeer.integrations.hosting import Server
 from socketeer.messaging.handlers import Ack
-from socketeer.options import Backpressure, Compression, Cookie, Cors, Limits
+from socketeer.options import Backpressure, Compression, Cookie, Cors, Limits, PerMessageDeflate
 from socketeer.server.namespace import Namespace
 from socketeer.server.socket import Socket
 
@@ -36,6 +36,7 @@ __all__ = [
     "OptionError",
     "PacketError",
     "PeerError",
+    "PerMessageDeflate",
     "ReservedEventError",
     "Server",
     "Socket",

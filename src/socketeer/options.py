@@ -24,6 +24,7 @@ __all__ = [
     "EngineOptions",
     "Limits",
     "OriginRule",
+    "PerMessageDeflate",
     "ServerOptions",
     "TransportName",
 ]
@@ -169,6 +170,45 @@ class Compression:
 
 
 @dataclass(frozen=True, slots=True)
+class PerMessageDeflate:
+    """How WebSocket messages are compressed (RFC 7692), for clients that offer ``permessage-deflate``.
+
+    The names are those of npm's ``ws``. By default every message is compressed by itself: a
+    connection then holds no memory for compression, and a broadcast is compressed once for all.
+    """
+
+    threshold: int = 1024
+    """Bytes; a smaller message goes out as it is."""
+    server_no_context_takeover: bool = True
+    """False lets a message refer to those before it, unless the client asks otherwise: fewer bytes, but some
+    250 kB for each connection, and a broadcast is compressed anew for each receiver."""
+    client_no_context_takeover: bool = True
+    """False lets the client's messages refer to those before them: some 40 kB for each connection."""
+    server_max_window_bits: int | None = None
+    """8 to 15: how far back a message may refer, as a power of two; refuses clients that ask for less.
+    None: what the client asks for, 15 where it does not."""
+    client_max_window_bits: int | None = None
+    """The same for the client's messages; refuses clients that cannot be told (Firefox). None: theirs to say."""
+    level: int = 1
+    """zlib's level: 0 (none) to 9 (smallest), -1 for zlib's own choice. The loop waits meanwhile."""
+    mem_level: int = 8
+    """zlib's memory level: 1 (least memory) to 9."""
+
+    def __post_init__(self) -> None:
+        _whole("per_message_deflate.threshold", self.threshold, least=0)
+        for name in ("server_no_context_takeover", "client_no_context_takeover"):
+            if not isinstance(getattr(self, name), bool):
+                raise OptionError(
+                    f"per_message_deflate.{name}: expected True or False, got {getattr(self, name)!r}"
+                )
+        for name in ("server_max_window_bits", "client_max_window_bits"):
+            if getattr(self, name) is not None:
+                _whole(f"per_message_deflate.{name}", getattr(self, name), least=8, most=15)
+        _whole("per_message_deflate.level", self.level, least=-1, most=9)
+        _whole("per_message_deflate.mem_level", self.mem_level, least=1, most=9)
+
+
+@dataclass(frozen=True, slots=True)
 class Backpressure:
     """When ``await socket.emit(...)`` waits, and when a consumer that never reads is let go."""
 
@@ -230,9 +270,13 @@ def _positive(name: str, value: float) -> None:
         raise OptionError(f"{name}: expected a number above 0, got {value!r}")
 
 
-def _whole(name: str, value: int, least: int | None = None) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or (least is not None and value < least):
-        wanted = "a whole number" if least is None else f"a whole number, {least} or more"
+def _whole(name: str, value: int, least: float = -math.inf, most: float = math.inf) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        wanted = "a whole number"
+        if most < math.inf:
+            wanted += f" from {least} to {most}"
+        elif least > -math.inf:
+            wanted += f", {least} or more"
         raise OptionError(f"{name}: expected {wanted}, got {value!r}")
 
 
@@ -250,6 +294,7 @@ class EngineOptions:
     cors: Cors | None = None
     cookie: Cookie | None = None
     http_compression: Compression | None = field(default_factory=Compression)
+    per_message_deflate: PerMessageDeflate | None = None
     allow_request: AllowRequest | None = None
     backpressure: Backpressure = field(default_factory=Backpressure)
     limits: Limits = field(default_factory=Limits)
@@ -272,6 +317,11 @@ class EngineOptions:
         object.__setattr__(self, "cookie", _group(Cookie, "cookie", self.cookie))
         object.__setattr__(
             self, "http_compression", _group(Compression, "http_compression", self.http_compression)
+        )
+        object.__setattr__(
+            self,
+            "per_message_deflate",
+            _group(PerMessageDeflate, "per_message_deflate", self.per_message_deflate),
         )
         object.__setattr__(self, "limits", _group(Limits, "limits", self.limits) or Limits())
         object.__setattr__(

@@ -14,6 +14,7 @@ import starlette.routing
 
 from socketeer.engine.carriers.base import Carrier
 from socketeer.integrations.asgi import TAKE_OVER
+from socketeer.protocol.deflate import Codec
 from tests.integrations.echo import echo_server, reasons
 from tests.support.asgi import AsgiWebSocket, Exchange, begin, http, make_scope, shake
 from tests.support.inprocess import FakeCarrier
@@ -158,7 +159,10 @@ async def test_a_server_that_hands_the_connection_over() -> None:
     carrier = FakeCarrier()
     offered: list[Any] = []
 
-    def take_over(options: Any, headers: dict[str, str], ready: Callable[[Carrier], None]) -> None:
+    def take_over(
+        options: Any, headers: dict[str, str], codec: Codec | None, ready: Callable[[Carrier], None]
+    ) -> None:
+        assert codec is None  # nothing was offered
         offered.append((options.max_http_buffer_size, headers))
         ready(carrier)
 

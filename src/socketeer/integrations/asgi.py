@@ -14,7 +14,9 @@ from typing import Any
 from socketeer.engine.carriers.asgi import AsgiCarrier
 from socketeer.engine.carriers.base import Carrier
 from socketeer.engine.http.message import Request, Response
-from socketeer.engine.request import RequestRefused
+from socketeer.engine.request import BAD_REQUEST, RequestRefused
+from socketeer.protocol.deflate import Codec, Codecs
+from socketeer.protocol.extensions import UnacceptableOffer, negotiate
 from socketeer.server.server import BaseServer
 
 log = logging.getLogger("socketeer")
@@ -26,10 +28,10 @@ Send = Callable[[Event], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 #: The ASGI extension by which a server hands over a WebSocket connection as it is. Its value is a
-#: :data:`TakeOver`: call it with the options, the headers of the 101 response and a function that
-#: gets the open carrier.
+#: :data:`TakeOver`: call it with the options, the headers of the 101 response, what compresses the
+#: messages, if that is agreed on, and a function that gets the open carrier.
 TAKE_OVER = "socketeer.take_over"
-TakeOver = Callable[[Any, dict[str, str], Callable[[Carrier], None]], None]
+TakeOver = Callable[[Any, dict[str, str], Codec | None, Callable[[Carrier], None]], None]
 
 
 #: The key in a scope's ``state`` under which a server keeps a set of functions to await
@@ -45,6 +47,8 @@ class SocketeerApp:
         self._engine = io.engine
         self._prefix = io.engine.options.path + "/"
         self._other = other
+        deflate = io.engine.options.per_message_deflate
+        self._codecs = None if deflate is None else Codecs(deflate, io.engine.options.max_http_buffer_size)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope: ``lifespan``, ``http`` or ``websocket``."""
@@ -118,14 +122,16 @@ class SocketeerApp:
         extensions = scope.get("extensions") or {}
         try:
             session, headers = await self._engine.admit(request)
+            take_over: TakeOver | None = extensions.get(TAKE_OVER)
+            codec = None if take_over is None else self._compression(request, headers)
         except RequestRefused as refused:
             await self._reject(refused, extensions, receive, send)
             return
-        take_over: TakeOver | None = extensions.get(TAKE_OVER)
         if take_over is not None:
             take_over(
                 self._engine.options,
                 headers,
+                codec,
                 lambda carrier: self._engine.open_websocket(request, session, carrier),
             )
             return
@@ -137,6 +143,27 @@ class SocketeerApp:
         carrier = AsgiCarrier(receive, send, options.max_http_buffer_size, options.backpressure)
         self._engine.open_websocket(request, session, carrier)
         await carrier.run()
+
+    def _compression(self, request: Request, headers: dict[str, str]) -> Codec | None:
+        """What compresses the messages of this WebSocket, if anything; the answer to the client goes into ``headers``.
+
+        Raises:
+            RequestRefused: the client's offers are not acceptable.
+        """
+        offers = request.headers.get("sec-websocket-extensions")
+        if self._codecs is None or offers is None:
+            return None
+        try:
+            agreement = negotiate(offers, self._codecs.options)
+        except UnacceptableOffer as error:
+            # In the words of ws, which the client of an official server would read.
+            message = "Invalid or unacceptable Sec-WebSocket-Extensions header"
+            log.debug("refused: %s: %s", message, error)
+            raise RequestRefused(BAD_REQUEST, {"message": message}, request) from None
+        if agreement is None:
+            return None
+        headers["Sec-WebSocket-Extensions"] = agreement.header()
+        return self._codecs.codec(agreement)
 
     async def _reject(
         self, refused: RequestRefused, extensions: MutableMapping[str, Any], receive: Receive, send: Send

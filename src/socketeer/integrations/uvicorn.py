@@ -22,9 +22,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from socketeer.engine.carriers.base import Carrier
+from socketeer.engine.carriers.deflate import DeflateCarrier
 from socketeer.engine.carriers.picows import Flusher, PicowsCarrier, take_over
 from socketeer.integrations.asgi import CLOSERS, TAKE_OVER
 from socketeer.options import EngineOptions, Limits
+from socketeer.protocol.deflate import Codec
 
 _flushers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Flusher] = weakref.WeakKeyDictionary()
 
@@ -80,20 +82,15 @@ class HttpProtocol(HttpToolsProtocol):
 LAST_WORDS = 0.2
 
 
-class TakenOver(PicowsCarrier):
+class _Counted(PicowsCarrier):
     """A carrier that uvicorn counts among its connections: it is told of the server's end, and waited for.
 
     From Python 3.12 on the loop's server waits for every connection that it has accepted, so one that
     nobody closes would hold the end up for ever.
     """
 
-    __slots__ = ("_connections",)
-
-    def __init__(
-        self, options: EngineOptions, loop: asyncio.AbstractEventLoop, connections: set[Any]
-    ) -> None:
-        super().__init__(options.max_http_buffer_size, options.limits, options.backpressure, _flusher(loop))
-        self._connections = connections
+    __slots__ = ()
+    _connections: set[Any]
 
     def on_ws_connected(self, transport: Any) -> None:
         super().on_ws_connected(transport)
@@ -109,6 +106,37 @@ class TakenOver(PicowsCarrier):
             self.close()
             self.receiver.carrier_lost("server shutting down", "the web server ends")
         asyncio.get_running_loop().call_later(LAST_WORDS, self.abort)
+
+
+class TakenOver(_Counted):
+    """A connection of uvicorn's that picows serves."""
+
+    __slots__ = ("_connections",)
+
+    def __init__(
+        self, options: EngineOptions, loop: asyncio.AbstractEventLoop, connections: set[Any]
+    ) -> None:
+        super().__init__(options.max_http_buffer_size, options.limits, options.backpressure, _flusher(loop))
+        self._connections = connections
+
+
+class TakenOverDeflate(_Counted, DeflateCarrier):
+    """The same for a client with which permessage-deflate is agreed on."""
+
+    __slots__ = ("_connections",)
+
+    def __init__(
+        self, options: EngineOptions, loop: asyncio.AbstractEventLoop, connections: set[Any], codec: Codec
+    ) -> None:
+        DeflateCarrier.__init__(
+            self,
+            options.max_http_buffer_size,
+            options.limits,
+            options.backpressure,
+            _flusher(loop),
+            codec,
+        )
+        self._connections = connections
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -140,14 +168,22 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.transport = _NO_TRANSPORT
 
     def _take_over(
-        self, options: EngineOptions, headers: dict[str, str], ready: Callable[[Carrier], None]
+        self,
+        options: EngineOptions,
+        headers: dict[str, str],
+        codec: Codec | None,
+        ready: Callable[[Carrier], None],
     ) -> None:
         if self._received > 1 or self.transport.is_closing():
             # Bytes before our answer: no client does that, and they would be lost.
             self.transport.close()
             return
         self._taken = True
-        carrier = TakenOver(options, self.loop, self.connections)
+        carrier: PicowsCarrier
+        if codec is None:
+            carrier = TakenOver(options, self.loop, self.connections)
+        else:
+            carrier = TakenOverDeflate(options, self.loop, self.connections, codec)
         key = dict(self.scope["headers"]).get(b"sec-websocket-key", b"").decode("latin-1")
         protocol = dict(self.scope["headers"]).get(b"sec-websocket-protocol")
         answer = list(headers.items())

@@ -18,6 +18,7 @@ RECORD_SEPARATOR = b"\x1e"
 
 _TEXT: Final = 0x81
 _BINARY: Final = 0x82
+_RSV1: Final = 0x40
 #: Payloads of fewer bytes have their length in the frame's second byte (RFC 6455 section 5.2).
 _SHORT: Final = 126
 _SHORT_TEXT = tuple(bytes((_TEXT, size)) for size in range(_SHORT))
@@ -47,6 +48,11 @@ def binary_frame(data: bytes) -> bytes:
     return _header(_BINARY, len(data)) + data
 
 
+def deflated_frame(data: bytes, binary: bool) -> bytes:
+    """One unmasked frame with a compressed message: the first reserved bit says so (RFC 7692 section 6)."""
+    return _header((_BINARY if binary else _TEXT) | _RSV1, len(data)) + data
+
+
 def close_frame(code: int) -> bytes:
     """A close frame with a status code and no reason."""
     return b"\x88\x02" + code.to_bytes(2, "big")
@@ -68,11 +74,14 @@ class Message(msgspec.Struct, gc=False):
     """Starts with the Engine.IO packet type (``4`` for a message)."""
     attachments: Sequence[bytes] = ()
     compress: bool = True
-    """False keeps a long-polling answer with this message from being compressed for its sake."""
+    """False keeps it from being compressed over WebSocket, and a long-polling answer for its sake."""
     framed: bytes | None = None
     """What :meth:`frames` has made."""
     in_payload: bytes | None = None
     """What :meth:`payload` has made."""
+    deflated: dict[int, Message] | None = None
+    """It as it goes over WebSockets that compress, by the window's bits: what
+    :class:`~socketeer.protocol.deflate.Deflater` has made."""
 
     def frames(self) -> bytes:
         """All of it as WebSocket frames of a server."""

@@ -23,6 +23,7 @@ from socketeer.options import (
     Cors,
     EngineOptions,
     Limits,
+    PerMessageDeflate,
     ServerOptions,
     TransportName,
 )
@@ -62,6 +63,7 @@ class BaseServer(Broadcasting):
         cors: Cors | Mapping[str, Any] | None = None,
         cookie: Cookie | Mapping[str, Any] | bool | None = None,
         http_compression: Compression | Mapping[str, Any] | bool | None = True,
+        per_message_deflate: PerMessageDeflate | Mapping[str, Any] | bool | None = False,
         backpressure: Backpressure = _ENGINE.backpressure,
         limits: Limits = _ENGINE.limits,
         cleanup_empty_child_namespaces: bool = _SERVER.cleanup_empty_child_namespaces,
@@ -82,6 +84,9 @@ class BaseServer(Broadcasting):
             cors: which other origins may connect; None for none.
             cookie: a cookie with the session id; None for none.
             http_compression: when long-polling answers are compressed; False for never.
+            per_message_deflate: when WebSocket messages are compressed; False for never. It counts where Socketeer
+                serves the WebSocket: ``io.run``, ``io.serve``, ``socketeer run``, and uvicorn with our WebSocket
+                class. Other ASGI servers compress by their own settings.
             backpressure: water marks of each client's queue.
             limits: what one client may ask for.
             cleanup_empty_child_namespaces: whether a dynamic namespace ends when its last client has
@@ -106,6 +111,7 @@ class BaseServer(Broadcasting):
             cors=cors,  # type: ignore[arg-type]
             cookie=cookie,  # type: ignore[arg-type]
             http_compression=http_compression,  # type: ignore[arg-type]
+            per_message_deflate=per_message_deflate,  # type: ignore[arg-type]
             backpressure=backpressure,
             limits=limits,
         )

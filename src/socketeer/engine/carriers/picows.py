@@ -30,6 +30,9 @@ from socketeer.protocol.frame import CLOSE_FRAME, Message, close_frame, pong_fra
 
 log = logging.getLogger("socketeer")
 
+Frame = WSFrame
+Kind = WSMsgType
+
 TEXT: Final = WSMsgType.TEXT
 BINARY: Final = WSMsgType.BINARY
 CONTINUATION: Final = WSMsgType.CONTINUATION
@@ -133,7 +136,7 @@ class PicowsCarrier(WSListener):
                 # Either we have ended it, or picows has, on a frame that breaks the protocol.
                 self._after_close(kind)
             elif frame.rsv1 or frame.rsv2 or frame.rsv3:
-                self._fail(1002, "reserved bit set without an extension")
+                self._reserved(kind, frame)
             elif kind is TEXT and frame.fin and self._fragments is None:
                 data = frame.get_payload_as_bytes()
                 if data.isascii() or self._is_utf8(data):
@@ -151,6 +154,10 @@ class PicowsCarrier(WSListener):
                 self.flush()
                 if self._paused:
                     self._check_held()
+
+    def _reserved(self, kind: Kind, frame: Frame) -> None:  # noqa: ARG002 - for extensions
+        """A frame with a reserved bit, which only an extension gives a meaning."""
+        self._fail(1002, "reserved bit set without an extension")
 
     def _is_utf8(self, data: bytes) -> bool:
         try:
@@ -186,10 +193,14 @@ class PicowsCarrier(WSListener):
             self._fail(1008, f"more than {self._limits.max_fragments} fragments (max_fragments)")
         elif last:
             message, self._fragments = bytes(self._fragments), None
-            if self._fragment_kind is BINARY:
-                self.receiver.receive_binary(message)
-            elif self._is_utf8(message):
-                self.receiver.receive_text(message)
+            self._deliver(self._fragment_kind, message)
+
+    def _deliver(self, kind: Kind, message: bytes) -> None:
+        """A whole message, other than one in a single frame without a reserved bit."""
+        if kind is BINARY:
+            self.receiver.receive_binary(message)
+        elif self._is_utf8(message):
+            self.receiver.receive_text(message)
 
     def _peer_closes(self, payload: bytes) -> None:
         """Answer a close frame with its own code, and end."""
