@@ -56,11 +56,18 @@ def read_frames(data: bytes) -> list[tuple[int, bytes]]:
     return frames
 
 
+def narrowly(payload: bytes, stream: zlib._Decompress) -> bytes:
+    """Inflate in pieces smaller than any window: what zlib has just written would serve it as one, too."""
+    found, rest = b"", payload + TAIL
+    while piece := stream.decompress(rest, 16):
+        found, rest = found + piece, stream.unconsumed_tail
+    return found
+
+
 def opened(frames: list[tuple[int, bytes]], stream: zlib._Decompress) -> list[tuple[int, bytes]]:
     """The opcode of each frame and what it holds, as zlib inflates it."""
     return [
-        (first & 0x0F, stream.decompress(payload + TAIL) if first & 0x40 else payload)
-        for first, payload in frames
+        (first & 0x0F, narrowly(payload, stream) if first & 0x40 else payload) for first, payload in frames
     ]
 
 
@@ -294,8 +301,8 @@ def test_the_windows_agreed_on_are_kept_to(bits: int) -> None:
     far = random.Random(bits).randbytes(max((1 << bits) - 300, 200)) * 2
     ((first, payload),) = read_frames(codec.deflater.framed(Message(far)).frames())
     assert first == 0xC1
-    assert zlib.decompressobj(-bits).decompress(payload + TAIL) == far
+    assert narrowly(payload, zlib.decompressobj(-bits)) == far
     assert codec.inflater.inflate(payload) == codec.inflater.inflate(deflate(far, bits)) == far
     if bits > 9:  # zlib makes 9 of 8
-        with pytest.raises(InflateError):
-            Codecs(ALL, LIMIT).codec(Agreement(True, True, bits, bits - 1)).inflater.inflate(payload)
+        with pytest.raises(zlib.error):
+            narrowly(payload, zlib.decompressobj(1 - bits))

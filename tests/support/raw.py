@@ -66,6 +66,7 @@ class Frame:
     opcode: int
     payload: bytes
     fin: bool = True
+    rsv1: bool = False
 
     @property
     def close_code(self) -> int:
@@ -83,6 +84,7 @@ class Wire(asyncio.Protocol):
         self.port = port
         self.deadline = deadline
         self.received = bytearray()
+        self.deflate = False  # permessage-deflate is agreed on
         self.ended = False  # the server will send nothing more
         self.lost = asyncio.Event()  # the connection is gone
         self._news = asyncio.Event()  # bytes came, or the end
@@ -213,7 +215,9 @@ class Wire(asyncio.Protocol):
         """Read one frame, refusing whatever RFC 6455 forbids a server to send."""
         first, second = await self.take(2)
         opcode, fin, length = first & 0x0F, bool(first & 0x80), second & 0x7F
-        assert not first & 0x70, f"the server set a reserved bit: {first:#04x}"
+        compressed = self.deflate and opcode in (TEXT, BINARY) and bool(first & 0x40)
+        assert compressed or not first & 0x40, f"the server set the first reserved bit: {first:#04x}"
+        assert not first & 0x30, f"the server set a reserved bit: {first:#04x}"
         assert not second & 0x80, "the server masked a frame"
         assert opcode in (CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG), f"the server sent opcode {opcode}"
         assert opcode < CLOSE or (fin and length < 126), "the server fragmented or overfilled a control frame"
@@ -222,7 +226,7 @@ class Wire(asyncio.Protocol):
             assert length > (125, 65535)[least], "the server wasted bytes on a length"
         payload = await self.take(length)
         assert opcode != CLOSE or length != 1, "the server sent half a close code"
-        return Frame(opcode, payload, fin)
+        return Frame(opcode, payload, fin, compressed)
 
     def close(self) -> None:
         self.transport.close()

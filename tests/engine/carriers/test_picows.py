@@ -183,6 +183,7 @@ VIOLATIONS = {
     "RSV1": frame(b"4", rsv=4),
     "RSV2": frame(b"4", rsv=2),
     "RSV3 on a ping": frame(b"", PING, rsv=1),
+    "RSV1 on a close": frame(b"\x03\xe8", CLOSE, rsv=4),
     "reserved opcode": frame(b"4", 0x3),
     "no mask": frame(b"4", mask=None),
     "fragmented ping": frame(b"", PING, fin=False),

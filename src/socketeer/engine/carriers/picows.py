@@ -158,6 +158,7 @@ class PicowsCarrier(WSListener):
     def _reserved(self, kind: Kind, frame: Frame) -> None:  # noqa: ARG002 - for extensions
         """A frame with a reserved bit, which only an extension gives a meaning."""
         self._fail(1002, "reserved bit set without an extension")
+        self._after_close(kind)
 
     def _is_utf8(self, data: bytes) -> bool:
         try:
