@@ -5,11 +5,18 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from socketeer import Cookie, Cors
+from socketeer import Cookie, Cors, PerMessageDeflate
 
 
 def _cors(origin: Any, **more: Any) -> dict[str, Any]:
     return {"cors": Cors(origin=origin, methods=["GET", "POST"], **more)}
+
+
+def _deflate(**both: Any) -> PerMessageDeflate:
+    """The same for both directions."""
+    return PerMessageDeflate(
+        **{f"{side}_{key}": value for side in ("server", "client") for key, value in both.items()}
+    )
 
 
 def _by_ticket(request: Any) -> bool | str:
@@ -45,5 +52,8 @@ PROFILES: dict[str, dict[str, Any]] = {
     "dynamic": {},
     "dynamic_cleanup": {"cleanup_empty_child_namespaces": True},
     "deflate": {"per_message_deflate": True},
+    "deflate_alone": {"per_message_deflate": _deflate(no_context_takeover=True)},
+    "deflate_context": {"per_message_deflate": _deflate(no_context_takeover=False)},
+    "deflate_small": {"per_message_deflate": _deflate(no_context_takeover=False, max_window_bits=8)},
     "uncompressed": {"http_compression": False},
 }

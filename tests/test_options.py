@@ -17,6 +17,7 @@ from socketeer.options import (
     Cors,
     EngineOptions,
     Limits,
+    PerMessageDeflate,
     ServerOptions,
 )
 
@@ -27,6 +28,7 @@ GROUPS: list[Callable[..., Any]] = [
     Cors,
     EngineOptions,
     Limits,
+    PerMessageDeflate,
     ServerOptions,
 ]
 
@@ -50,6 +52,7 @@ def test_the_engines_defaults() -> None:
         "cors": None,
         "cookie": None,
         "http_compression": Compression(threshold=1024),
+        "per_message_deflate": None,
         "allow_request": None,
         "backpressure": Backpressure(),
         "limits": Limits(),
@@ -68,6 +71,19 @@ def test_the_defaults_of_cors() -> None:
         "exposed_headers": None,
         "credentials": False,
         "max_age": None,
+    }
+
+
+def test_the_defaults_of_per_message_deflate() -> None:
+    """The threshold is ws's; the two booleans are ours (docs/decisions/0006)."""
+    assert given(PerMessageDeflate()) == {
+        "threshold": 1024,
+        "server_no_context_takeover": True,
+        "client_no_context_takeover": True,
+        "server_max_window_bits": None,
+        "client_max_window_bits": None,
+        "level": 1,
+        "mem_level": 8,
     }
 
 
@@ -118,6 +134,9 @@ def test_a_misspelt_option_is_a_type_error(group: Callable[..., Any]) -> None:
         ("cookie", False, None),
         ("http_compression", True, Compression()),
         ("http_compression", {"threshold": 10}, Compression(10)),
+        ("per_message_deflate", True, PerMessageDeflate()),
+        ("per_message_deflate", False, None),
+        ("per_message_deflate", {"threshold": 10, "level": 9}, PerMessageDeflate(threshold=10, level=9)),
         ("http_compression", False, None),
         ("limits", {"max_sessions": 5}, Limits(max_sessions=5)),
         ("limits", None, Limits()),
@@ -361,3 +380,33 @@ def test_a_cookies_attributes_cannot_break_out(attribute: str, value: Any) -> No
 def test_same_site_is_one_of_three(value: Any) -> None:
     with pytest.raises(OptionError, match=r"^cookie\.same_site: expected .*'strict'"):
         Cookie(same_site=value)
+
+
+# --- compression over WebSocket ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("option", "good", "bad"),
+    [
+        ("threshold", [0, 1], [-1, 1.5, "1", True, None]),
+        ("server_max_window_bits", [None, 8, 15], [7, 16, True, False, "8", 8.0]),
+        ("client_max_window_bits", [None, 8, 15], [7, 16, True, False, "8", 8.0]),
+        ("level", [-1, 0, 9], [-2, 10, None, True]),
+        ("mem_level", [1, 9], [0, 10, None, True]),
+        ("server_no_context_takeover", [True, False], [None, 0, 1, "yes"]),
+        ("client_no_context_takeover", [True, False], [None, 0, 1, "yes"]),
+    ],
+)
+def test_per_message_deflate_is_checked(option: str, good: list[Any], bad: list[Any]) -> None:
+    for value in good:
+        assert getattr(PerMessageDeflate(**{option: value}), option) == value
+    for value in bad:
+        with pytest.raises(OptionError, match=rf"^per_message_deflate\.{option}: expected "):
+            PerMessageDeflate(**{option: value})
+
+
+def test_a_range_is_named() -> None:
+    with pytest.raises(OptionError, match=r"expected a whole number from 8 to 15, got 16$"):
+        PerMessageDeflate(server_max_window_bits=16)
+    with pytest.raises(TypeError, match=r"^per_message_deflate: .*'treshold'"):
+        EngineOptions(per_message_deflate={"treshold": 1})  # type: ignore[arg-type]

@@ -30,5 +30,8 @@ export const PROFILES = {
   dynamic: {},
   dynamic_cleanup: { cleanupEmptyChildNamespaces: true },
   deflate: { perMessageDeflate: true },
+  deflate_alone: { perMessageDeflate: { serverNoContextTakeover: true, clientNoContextTakeover: true } },
+  deflate_context: { perMessageDeflate: {} },
+  deflate_small: { perMessageDeflate: { serverMaxWindowBits: 8, clientMaxWindowBits: 8 } },
   uncompressed: { httpCompression: false },
 };

@@ -175,6 +175,50 @@ async def test_a_server_that_hands_the_connection_over() -> None:
     assert carrier.sent[-1] == "430[1]"
 
 
+async def hand_over(io: Any, offer: bytes | None) -> tuple[dict[str, str], Codec | None]:
+    """What a server that takes the connection over is told."""
+    told: list[tuple[dict[str, str], Codec | None]] = []
+
+    def take_over(
+        options: Any, headers: dict[str, str], codec: Codec | None, ready: Callable[[Carrier], None]
+    ) -> None:
+        told.append((headers, codec))
+        ready(FakeCarrier())
+
+    headers = [(b"sec-websocket-extensions", offer)] if offer is not None else []
+    scope = make_scope("websocket", PATH, "websocket", extensions={TAKE_OVER: take_over}, headers=headers)
+    assert await Exchange(io.asgi(), scope, {"type": "websocket.connect"}).over() == []
+    ((answer, codec),) = told
+    return answer, codec
+
+
+async def test_compression_is_negotiated_where_both_want_it() -> None:
+    answer, codec = await hand_over(echo_server(per_message_deflate=True), b"permessage-deflate")
+    assert answer["Sec-WebSocket-Extensions"] == (
+        "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+    )
+    assert codec is not None
+    for io, offer in (
+        (echo_server(), b"permessage-deflate"),
+        (echo_server(), b",,;="),
+        (echo_server(per_message_deflate=True), None),
+        (echo_server(per_message_deflate=True), b"other"),
+    ):
+        assert await hand_over(io, offer) == ({}, None)
+
+
+async def test_compression_under_another_server_is_that_servers() -> None:
+    app = echo_server(per_message_deflate=True).asgi()
+    for offer in (b"permessage-deflate", b",,;="):
+        headers = [(b"sec-websocket-extensions", offer)]
+        scope = make_scope("websocket", PATH, "websocket", headers=headers)
+        exchange = Exchange(app, scope, {"type": "websocket.connect"})
+        accepted = await exchange.next()
+        assert (accepted["type"], accepted["headers"]) == ("websocket.accept", [])
+        exchange.give({"type": "websocket.disconnect", "code": 1005})
+        await exchange.over()
+
+
 @pytest.mark.parametrize("path", ["/", "/socket.io", "/socket.iox/", "/other/socket.io/", "/SOCKET.IO/"])
 async def test_other_paths(path: str) -> None:
     app = echo_server().asgi()

@@ -13,6 +13,7 @@ from socketeer.protocol.frame import (
     Message,
     binary_frame,
     close_frame,
+    deflated_frame,
     pong_frame,
     text_frame,
 )
@@ -54,6 +55,8 @@ def test_the_length_takes_the_fewest_bytes(size: int, header: bytes) -> None:
     data = bytes([0x34]) * size
     assert text_frame(data) == header + data
     assert binary_frame(data) == b"\x82" + header[1:] + data
+    assert deflated_frame(data, False) == b"\xc1" + header[1:] + data
+    assert deflated_frame(data, True) == b"\xc2" + header[1:] + data
     assert Message(data).frames() == header + data
     assert Message(b"4", [data]).frames() == b"\x81\x014\x82" + header[1:] + data
 

@@ -143,9 +143,9 @@ export class Wire {
 }
 
 /** The HTTP answer of a server that refuses a WebSocket handshake. */
-export function refusedWire(url, query, { path = "/socket.io/", headers = {} } = {}) {
+export function refusedWire(url, query, { path = "/socket.io/", headers = {}, ...options } = {}) {
   const refused = new Promise((resolve, reject) => {
-    const ws = new WebSocket(`${url.replace("http", "ws")}${path}?${query}`, { headers });
+    const ws = new WebSocket(`${url.replace("http", "ws")}${path}?${query}`, { headers, ...options });
     ws.on("open", () => reject(new Error(`the handshake ?${query} was accepted`)));
     ws.on("error", reject);
     ws.on("unexpected-response", (_, response) => {
