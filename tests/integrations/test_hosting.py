@@ -17,7 +17,17 @@ from tests.integrations.served import other
 from tests.integrations.servers import listening
 from tests.support.command import Command, command
 from tests.support.peers import Polling, WebSocket
-from tests.support.raw import POLLING, WEBSOCKET, ConnectionEnded, Wire, fetch, frame, request
+from tests.support.raw import (
+    CLOSE,
+    POLLING,
+    WEBSOCKET,
+    ConnectionEnded,
+    Headers,
+    Wire,
+    fetch,
+    frame,
+    request,
+)
 from tests.support.serving import serving
 
 # --- io.serve -----------------------------------------------------------------------------------
@@ -55,6 +65,17 @@ async def test_cancelling_ends_it() -> None:
     assert sorted(reasons(io)) == ["client namespace disconnect", *["server shutting down"] * 2]
     with pytest.raises(OSError, match=r"refused|failed"):
         await asyncio.open_connection("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("offer", [[], [("Sec-WebSocket-Extensions", "permessage-deflate")]])
+async def test_who_does_not_answer_is_cut_off(offer: Headers) -> None:
+    """Long before the carrier itself would do so, whether the connection compresses or not."""
+    async with serving(echo_server(per_message_deflate=True)) as port:
+        peer = await WebSocket.open(port, headers=offer)
+        assert (peer.response.header("sec-websocket-extensions") is not None) is bool(offer)
+        await peer.connect()
+    peer.wire.deadline = 2.0
+    assert await peer.wire.rest() == frame(b"", CLOSE, mask=None)
 
 
 async def websocket_is_served(port: int) -> bool:

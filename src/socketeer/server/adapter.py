@@ -28,7 +28,7 @@ class Flags:
     volatile: bool = False
     """Drop it for clients whose transport is busy."""
     compress: bool = True
-    """Whether a long-polling answer may be compressed for it."""
+    """Whether it may be compressed over WebSocket, or a long-polling answer for it."""
     local: bool = False
     """Only to clients of this node."""
     timeout: float | None = None

@@ -88,7 +88,7 @@ class Broadcasting:
         return self._operator().volatile
 
     def compress(self, compress: bool) -> Any:
-        """Whether long-polling answers may be compressed for the sake of this event."""
+        """Whether this event may be compressed, over WebSocket, or in long-polling answers for its sake."""
         return self._operator().compress(compress)
 
     def timeout(self, timeout: float) -> Any:

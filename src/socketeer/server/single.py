@@ -61,7 +61,7 @@ class SocketOperator:
         return self._with(volatile=True)
 
     def compress(self, compress: bool) -> SocketOperator:
-        """Whether a long-polling answer may be compressed for the sake of the event."""
+        """Whether the event may be compressed, over WebSocket, or in a long-polling answer for its sake."""
         return self._with(compress=compress)
 
     def timeout(self, timeout: float) -> SocketOperator:

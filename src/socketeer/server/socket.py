@@ -199,7 +199,7 @@ class Socket:
         return SocketOperator(self, Flags(volatile=True))
 
     def compress(self, compress: bool) -> SocketOperator:
-        """Whether a long-polling answer may be compressed for the sake of the next event."""
+        """Whether the next event may be compressed, over WebSocket, or in a long-polling answer for its sake."""
         return SocketOperator(self, Flags(compress=compress))
 
     def timeout(self, timeout: float) -> SocketOperator:
