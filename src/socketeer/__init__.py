@@ -19,6 +19,9 @@ from socketeer.errors import (
 from socketeer.integrations.hosting import Server
 from socketeer.messaging.handlers import Ack
 from socketeer.options import Backpressure, Compression, Cookie, Cors, Limits, PerMessageDeflate
+from socketeer.protocol.frame import Message
+from socketeer.protocol.packet import Packet
+from socketeer.protocol.parsers import PacketParser, PartialPacket
 from socketeer.server.namespace import Namespace
 from socketeer.server.socket import Socket
 
@@ -32,9 +35,13 @@ __all__ = [
     "Cors",
     "InvalidPayload",
     "Limits",
+    "Message",
     "Namespace",
     "OptionError",
+    "Packet",
     "PacketError",
+    "PacketParser",
+    "PartialPacket",
     "PeerError",
     "PerMessageDeflate",
     "ReservedEventError",

@@ -17,6 +17,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     # Packets are its structs, and it types the payloads of handlers. JSON is orjson's.
     "msgspec": ("protocol/", "messaging/"),
     "orjson": ("protocol/",),
+    "ormsgpack": ("protocol/msgpack.py",),
     "picows": ("engine/carriers/",),
     "rich": ("cli/",),
     "typer": ("cli/",),

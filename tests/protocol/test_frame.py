@@ -82,11 +82,12 @@ messages = st.builds(Message, st.binary(max_size=300), st.lists(st.binary(max_si
 
 @given(messages)
 def test_a_message_is_a_text_frame_and_its_attachments(message: Message) -> None:
-    expected = [(TEXT, message.text), *((BINARY, each) for each in message.attachments)]
+    text = [] if message.attachments and not message.text else [(TEXT, message.text)]
+    expected = [*text, *((BINARY, each) for each in message.attachments)]
     assert read_frames(message.frames()) == expected
 
 
-@given(messages.filter(lambda message: RECORD_SEPARATOR not in message.text))
+@given(messages.filter(lambda message: message.text and RECORD_SEPARATOR not in message.text))
 def test_a_message_in_a_payload_has_its_attachments_in_base64(message: Message) -> None:
     text, *encoded = message.payload().split(RECORD_SEPARATOR)
     assert text == message.text
@@ -98,6 +99,14 @@ def test_a_payload_byte_by_byte() -> None:
     message = Message(b"452-[]", [b"\x01\x02\x03\x04", b""])
     assert message.payload() == b"452-[]\x1ebAQIDBA==\x1eb"
     assert Message(b"4hello").payload() == b"4hello"
+
+
+def test_a_message_of_binary_only_has_no_text_frame_and_no_text_in_a_payload() -> None:
+    message = Message(b"", [b"\x01\x02\x03\x04"])
+    assert message.frames() == b"\x82\x04\x01\x02\x03\x04"
+    assert message.payload() == b"bAQIDBA=="
+    assert message.size() == 4
+    assert Message(b"", [b"\x01", b""]).payload() == b"bAQ==\x1eb"
 
 
 def test_base64_is_not_broken_into_lines() -> None:

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from socketeer.errors import PacketError
 from socketeer.protocol.frame import Message
 from socketeer.protocol.packet import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, RESERVED_EVENTS, Packet
-from socketeer.protocol.parser import Parser, Partial, namespace_prefix
+from socketeer.protocol.parser import Parser, Partial
 
 CIRCLE: list[Any] = []
 CIRCLE.append(CIRCLE)
@@ -122,7 +122,7 @@ def test_events_say_whether_they_are_worth_compressing(compress: bool) -> None:
     ("nsp", "prefix"), [("/", b""), ("/admin", b"/admin,"), ("/d\u00e9j\u00e0", "/d\u00e9j\u00e0,".encode())]
 )
 def test_namespace_prefix(nsp: str, prefix: bytes) -> None:
-    assert namespace_prefix(nsp) == prefix
+    assert Parser().namespace_prefix(nsp) == prefix
 
 
 # --- what can be sent ------------------------------------------------------------------------------
@@ -233,20 +233,20 @@ def received(message: Message) -> Packet:
 
 @given(namespaces, st.none() | ids, names, payloads)
 def test_an_event_arrives_as_it_was_sent(nsp: str, ack_id: int | None, name: str, args: list[Any]) -> None:
-    message = Parser().encode_event(namespace_prefix(nsp), ack_id, [name, *args])
+    message = Parser().encode_event(Parser().namespace_prefix(nsp), ack_id, [name, *args])
     assert received(message) == Packet(EVENT, nsp, [name, *args], ack_id)
 
 
 @given(namespaces, ids, payloads)
 def test_an_acknowledgement_arrives_as_it_was_sent(nsp: str, ack_id: int, args: list[Any]) -> None:
-    message = Parser().encode_ack(namespace_prefix(nsp), ack_id, tuple(args))
+    message = Parser().encode_ack(Parser().namespace_prefix(nsp), ack_id, tuple(args))
     assert received(message) == Packet(ACK, nsp, args, ack_id)
 
 
 @given(namespaces, names, payloads)
 def test_half_a_packet_is_an_error_or_another_packet(nsp: str, name: str, args: list[Any]) -> None:
     """A text frame is whole or it is not: what is cut, and what has something behind it, is never accepted."""
-    text = Parser().encode_event(namespace_prefix(nsp), 1, [name, *args]).text
+    text = Parser().encode_event(Parser().namespace_prefix(nsp), 1, [name, *args]).text
     begin = text.index(b"1[") + 1 if nsp == "/" else text.index(b",1[") + 2
     for end in range(begin + 1, len(text)):
         with pytest.raises(PacketError):

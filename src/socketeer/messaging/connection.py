@@ -13,7 +13,7 @@ from socketeer.engine.session import Session, State
 from socketeer.engine.timers import Timer
 from socketeer.errors import PacketError
 from socketeer.protocol.packet import CONNECT, CONNECT_ERROR, EVENT, Packet
-from socketeer.protocol.parser import Parser, Partial
+from socketeer.protocol.parsers import PacketParser, PartialPacket
 
 log = logging.getLogger("socketeer")
 
@@ -61,7 +61,7 @@ class Connection:
         "sockets",
     )
 
-    def __init__(self, session: Session, parser: Parser, side: Side) -> None:
+    def __init__(self, session: Session, parser: PacketParser, side: Side) -> None:
         self.session = session
         self.parser = parser
         self._side = side
@@ -69,7 +69,7 @@ class Connection:
         self.joining: dict[str, Any] = {}
         """Namespaces whose CONNECT waits in middlewares, with whatever the server keeps of them."""
         self.closed = False
-        self._partial: Partial | None = None
+        self._partial: PartialPacket | None = None
         self._partial_timer: Timer | None = None
         self._left: set[str] | None = None
         """Namespaces left in this turn of the loop: what came in together with the leaving is passed over."""
@@ -89,7 +89,7 @@ class Connection:
         except PacketError as error:
             self._broken(error)
             return
-        if isinstance(packet, Partial):
+        if not isinstance(packet, Packet):
             self._expect_attachments(packet)
             return
         socket = self.sockets.get(packet.nsp)
@@ -99,16 +99,20 @@ class Connection:
             self._route(packet)
 
     def on_binary(self, data: bytes) -> None:
-        """A binary message: the next attachment of the packet before it."""
+        """A binary message: the next attachment of the packet before it, or with some parsers a packet."""
+        packet: Packet | PartialPacket | None
         try:
-            if self._partial is None:
-                raise PacketError("got binary data when not reconstructing a packet")
-            packet = self._partial.add(data)
-            if packet is not None:
-                self._drop_partial()
-                self._route(packet)
+            partial = self._partial
+            packet = self.parser.decode_binary(data) if partial is None else partial.add(data)
         except PacketError as error:
             self._broken(error)
+            return
+        if isinstance(packet, Packet):
+            if partial is not None:
+                self._drop_partial()
+            self._route(packet)
+        elif packet is not None:
+            self._expect_attachments(packet)
 
     def on_upgrade(self) -> None:
         """Nothing depends on the transport here."""
@@ -138,7 +142,7 @@ class Connection:
         elif self._left is None or packet.nsp not in self._left:
             self.violation("a packet that is not CONNECT", packet.nsp)
 
-    def _expect_attachments(self, partial: Partial) -> None:
+    def _expect_attachments(self, partial: PartialPacket) -> None:
         if partial.packet.nsp not in self.sockets:
             # Nothing is gathered for a namespace that is not joined (CVE-2026-48804).
             self._route(partial.packet)

@@ -64,14 +64,14 @@ def pong_frame(data: bytes) -> bytes:
 
 
 class Message(msgspec.Struct, gc=False):
-    """One Engine.IO packet in text form and the binary packets that follow it.
+    """One Engine.IO packet in text form and the binary packets that follow it, or binary packets alone.
 
     ``attachments`` are the binary packets of a Socket.IO packet with binary data; they stay
     together with it in any queue.
     """
 
     text: bytes
-    """Starts with the Engine.IO packet type (``4`` for a message)."""
+    """Starts with the Engine.IO packet type (``4`` for a message); empty where there is no text."""
     attachments: Sequence[bytes] = ()
     compress: bool = True
     """False keeps it from being compressed over WebSocket, and a long-polling answer for its sake."""
@@ -91,7 +91,7 @@ class Message(msgspec.Struct, gc=False):
             size = len(text)
             framed = _SHORT_TEXT[size] + text if size < _SHORT else text_frame(text)
             if self.attachments:
-                framed = b"".join([framed, *map(binary_frame, self.attachments)])
+                framed = b"".join([framed if text else b"", *map(binary_frame, self.attachments)])
             self.framed = framed
         return framed
 
@@ -102,7 +102,7 @@ class Message(msgspec.Struct, gc=False):
             payload = self.text
             if self.attachments:
                 encoded = (b"b" + b2a_base64(each, newline=False) for each in self.attachments)
-                payload = RECORD_SEPARATOR.join([payload, *encoded])
+                payload = RECORD_SEPARATOR.join([payload, *encoded] if payload else encoded)
             self.in_payload = payload
         return payload
 

@@ -9,9 +9,8 @@ attachments is held as a :class:`Partial` until the last of them is in.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
-import msgspec
 import orjson
 
 from socketeer.errors import PacketError
@@ -27,6 +26,7 @@ from socketeer.protocol.packet import (
     RESERVED_EVENTS,
     Packet,
 )
+from socketeer.protocol.values import BINARY, plain_data
 
 _loads = orjson.loads
 _dumps = orjson.dumps
@@ -95,10 +95,14 @@ class Parser:
 
     # --- encoding -------------------------------------------------------------------------------
 
+    def namespace_prefix(self, nsp: str) -> bytes:
+        """What stands for the namespace in each of its packets; nothing for ``/``."""
+        return b"" if nsp == "/" else nsp.encode() + b","
+
     def encode_event(
         self, prefix: bytes, ack_id: int | None, args: tuple[Any, ...] | list[Any], compress: bool = True
     ) -> Message:
-        """An EVENT as a message. ``prefix`` is the namespace's, from :func:`namespace_prefix`.
+        """An EVENT as a message. ``prefix`` is the namespace's, from :meth:`namespace_prefix`.
 
         Raises:
             TypeError: an argument cannot be sent as JSON and binary.
@@ -154,17 +158,10 @@ class Parser:
 
     def _extract(self, value: Any) -> Any:
         """What orjson does not know: binary leaves a placeholder, the rest becomes plain data."""
-        if isinstance(value, (bytes, bytearray, memoryview)):
+        if isinstance(value, BINARY):
             self._attachments.append(bytes(value))
             return {"_placeholder": True, "num": len(self._attachments) - 1}
-        if isinstance(value, (set, frozenset)):
-            return list(value)
-        dump = getattr(value, "model_dump", None)
-        if dump is not None:
-            return dump()
-        if isinstance(value, msgspec.Struct):
-            return msgspec.to_builtins(value, builtin_types=(bytes, bytearray, memoryview))
-        raise TypeError
+        return plain_data(value)
 
     # --- decoding -------------------------------------------------------------------------------
 
@@ -182,6 +179,14 @@ class Parser:
             if type(args) is list and args and type(args[0]) is str and args[0] not in RESERVED_EVENTS:
                 return Packet(EVENT, "/", args)
         return self._decode(data, at)
+
+    def decode_binary(self, data: bytes) -> NoReturn:  # noqa: ARG002
+        """Refuse binary that is no attachment: attachments go to their :class:`Partial`.
+
+        Raises:
+            PacketError: always.
+        """
+        raise PacketError("got binary data when not reconstructing a packet")
 
     def _decode(self, data: bytes, at: int) -> Packet | Partial:
         type_ = data[at] - _ZERO if at < len(data) else -1
@@ -208,11 +213,6 @@ class Parser:
         if count > self.max_attachments:
             raise PacketError(f"too many attachments: expected at most {self.max_attachments}, got {count}")
         return count, dash + 1
-
-
-def namespace_prefix(nsp: str) -> bytes:
-    """What stands for the namespace in each of its packets; nothing for ``/``."""
-    return b"" if nsp == "/" else nsp.encode() + b","
 
 
 def _namespace(data: bytes, at: int) -> tuple[str, int]:

@@ -16,7 +16,7 @@ from socketeer.engine.session import Session
 from socketeer.engine.timers import TimerWheel
 from socketeer.messaging.acks import AckTable
 from socketeer.protocol.packet import Packet
-from socketeer.protocol.parser import Parser
+from socketeer.protocol.parsers import PacketParser
 
 Room = str
 
@@ -140,7 +140,7 @@ class AdapterHost(Protocol):
         ...
 
     @property
-    def parser(self) -> Parser:
+    def parser(self) -> PacketParser:
         """How packets are encoded."""
         ...
 

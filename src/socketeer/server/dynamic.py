@@ -18,7 +18,6 @@ from socketeer.errors import ConnectionRefused, UsageError
 from socketeer.messaging.connection import Connection
 from socketeer.messaging.eager import start
 from socketeer.protocol.packet import CONNECT_ERROR, Packet
-from socketeer.protocol.parser import namespace_prefix
 from socketeer.server.adapter import Adapter, Room, Target
 from socketeer.server.memory import MemoryAdapter
 from socketeer.server.namespace import Namespace, NamespaceHost
@@ -241,10 +240,8 @@ class Parents:
             child.check_vacancy()
 
     def _refuse(self, connection: Connection, name: str) -> None:
-        refusal = {"message": "Invalid namespace"}
-        connection.session.send(
-            self._host.parser.encode_control(CONNECT_ERROR, namespace_prefix(name), refusal)
-        )
+        parser, refusal = self._host.parser, {"message": "Invalid namespace"}
+        connection.session.send(parser.encode_control(CONNECT_ERROR, parser.namespace_prefix(name), refusal))
 
     def _make_child(self, parent: ParentNamespace, name: str) -> Namespace:
         child = self._namespaces[name] = parent.make_child(name)

@@ -14,7 +14,7 @@ from socketeer.messaging.dispatch import log_handler_error, run_handlers
 from socketeer.messaging.handlers import Ack, F, Function, HandlerTable
 from socketeer.protocol.ids import generate_id
 from socketeer.protocol.packet import CONNECT_ERROR
-from socketeer.protocol.parser import Parser, namespace_prefix
+from socketeer.protocol.parsers import PacketParser
 from socketeer.server.adapter import Adapter, AdapterHost
 from socketeer.server.handshake import Handshake
 from socketeer.server.middleware import Middleware, run_middlewares
@@ -29,7 +29,7 @@ class NamespaceHost(Protocol):
     """What a namespace needs of its server."""
 
     @property
-    def parser(self) -> Parser:
+    def parser(self) -> PacketParser:
         """How packets are encoded."""
         ...
 
@@ -59,9 +59,9 @@ class Namespace(Broadcasting):
 
     def __init__(self, name: str, host: NamespaceHost) -> None:
         self.name = name
-        self.prefix = namespace_prefix(name)
         self.sockets: dict[str, Socket] = {}
         self.parser = host.parser
+        self.prefix = host.parser.namespace_prefix(name)
         self._host = host
         self._handlers = HandlerTable()
         self._middlewares: tuple[Middleware, ...] = ()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 from socketeer.engine.server import EngineServer
 from socketeer.engine.session import Session
@@ -27,7 +27,7 @@ from socketeer.options import (
     ServerOptions,
     TransportName,
 )
-from socketeer.protocol.parser import Parser
+from socketeer.protocol.parsers import PacketParser, choose_parser
 from socketeer.server.adapter import Adapter, AdapterFactory
 from socketeer.server.dynamic import NameRule, ParentNamespace, Parents
 from socketeer.server.memory import MemoryAdapter
@@ -66,6 +66,7 @@ class BaseServer(Broadcasting):
         per_message_deflate: PerMessageDeflate | Mapping[str, Any] | bool | None = False,
         backpressure: Backpressure = _ENGINE.backpressure,
         limits: Limits = _ENGINE.limits,
+        parser: Literal["default", "msgpack"] | PacketParser = "default",
         cleanup_empty_child_namespaces: bool = _SERVER.cleanup_empty_child_namespaces,
     ) -> None:
         """Make a server; nothing listens yet.
@@ -89,6 +90,8 @@ class BaseServer(Broadcasting):
                 class. Other ASGI servers compress by their own settings.
             backpressure: water marks of each client's queue.
             limits: what one client may ask for.
+            parser: how packets become messages: ``"default"``, ``"msgpack"`` (for clients with
+                socket.io-msgpack-parser) or a :class:`PacketParser`. Every client must use the same.
             cleanup_empty_child_namespaces: whether a dynamic namespace ends when its last client has
                 gone. Where clients make up the names, it keeps the server from holding all of them.
 
@@ -121,7 +124,7 @@ class BaseServer(Broadcasting):
                 f"(namespace) -> Adapter, got {adapter!r}"
             )
         self.make_adapter = adapter
-        self.parser = Parser(limits.max_attachments)
+        self.parser = choose_parser(parser, limits.max_attachments)
         self.engine = EngineServer(engine, self._on_session)
         self._namespaces: dict[str, Namespace] = {}
         self._parents = Parents(self, self._namespaces, self.options.cleanup_empty_child_namespaces)

@@ -115,7 +115,8 @@ class AsgiCarrier:
     def send(self, message: Message) -> None:
         if self._ended.is_set():
             return
-        self._put({"type": "websocket.send", "text": message.text.decode()}, len(message.text))
+        if message.text:
+            self._put({"type": "websocket.send", "text": message.text.decode()}, len(message.text))
         for attachment in message.attachments:
             self._put({"type": "websocket.send", "bytes": attachment}, len(attachment))
         if self._held > self._backpressure.max_bytes:
