@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from examples.json_parser import JsonParser
 from socketeer import Cookie, Cors, PerMessageDeflate
 
 
@@ -55,5 +56,7 @@ PROFILES: dict[str, dict[str, Any]] = {
     "deflate_alone": {"per_message_deflate": _deflate(no_context_takeover=True)},
     "deflate_context": {"per_message_deflate": _deflate(no_context_takeover=False)},
     "deflate_small": {"per_message_deflate": _deflate(no_context_takeover=False, max_window_bits=8)},
+    "msgpack": {"parser": "msgpack"},
+    "json": {"parser": JsonParser()},
     "uncompressed": {"http_compression": False},
 }

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from socketeer import PacketParser
+from socketeer.testing import ParserContract
 from tests.support.client_cache import client_cache
 from tests.support.command import Command, command, port_of, socketeer
 from tests.support.peers import WebSocket
@@ -72,3 +74,32 @@ async def test_beside_fastapi_http_requests_emit_to_those_who_follow(fastapi_app
     await reader.bye()
     await other.bye()
     assert fastapi_app.stop() < 1
+
+
+@pytest.fixture
+def json_app() -> Iterator[Command]:
+    with socketeer("run", "json_parser:io", "--port", "0", cwd=EXAMPLES) as process:
+        yield process
+
+
+async def test_packets_as_plain_json(json_app: Command) -> None:
+    port = port_of(json_app.wait_for("listens on"))
+    client = await WebSocket.open(port)
+    await client.send('4{"type":0,"nsp":"/"}')
+    assert json.loads(await client.message())["data"].keys() == {"sid"}
+    await client.send('4{"type":2,"nsp":"/","data":["chat message","hello"],"id":7}')
+    assert await client.message() == '{"type":2,"data":["chat message","hello"],"nsp":"/"}'
+    assert await client.message() == '{"type":3,"data":["delivered"],"id":7,"nsp":"/"}'
+    await client.bye()
+    assert json_app.stop() < 1
+
+
+class TestJsonParser(ParserContract):
+    """interop/client/json.mjs runs it against the official client."""
+
+    sends_binary = False
+
+    def make_parser(self) -> PacketParser:
+        from examples.json_parser import JsonParser
+
+        return JsonParser()

@@ -1,5 +1,8 @@
 // The options of each server that the scenarios ask for; interop/profiles.py says the same for ours.
 
+import * as jsonParser from "socket.io-json-parser";
+import * as msgpackParser from "socket.io-msgpack-parser";
+
 const cors = (origin, more = {}) => ({ cors: { origin, methods: ["GET", "POST"], ...more } });
 
 export const PROFILES = {
@@ -33,5 +36,7 @@ export const PROFILES = {
   deflate_alone: { perMessageDeflate: { serverNoContextTakeover: true, clientNoContextTakeover: true } },
   deflate_context: { perMessageDeflate: {} },
   deflate_small: { perMessageDeflate: { serverMaxWindowBits: 8, clientMaxWindowBits: 8 } },
+  msgpack: { parser: msgpackParser },
+  json: { parser: jsonParser },
   uncompressed: { httpCompression: false },
 };

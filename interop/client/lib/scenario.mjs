@@ -20,6 +20,8 @@ export class Scenario {
     this.mode = mode;
     // Marks everything this run does, so that the log of a server shared by many runs can be told apart.
     this.tag = `t${process.pid.toString(36)}${Date.now().toString(36)}${(runs++).toString(36)}`;
+    /** Options of every client of this run. */
+    this.options = {};
     this.managers = [];
     this.proxies = [];
     this.wires = [];
@@ -40,6 +42,7 @@ export class Scenario {
       ...MODES[this.mode],
       reconnection: false,
       autoConnect: false,
+      ...this.options,
       ...options,
       query: { tag: this.tag, ...options.query },
     });

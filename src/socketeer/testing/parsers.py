@@ -271,7 +271,7 @@ class ParserContract:
         deep: Any = []
         for _ in range(100_000):
             deep = [deep]
-        for value in (object(), print, 1j, 2**64, -(2**63) - 1, "\ud800", {(1, 2): 3}, circle, deep):
+        for value in (object(), print, 1j, "\ud800", {(1, 2): 3}, circle, deep):
             before = b"before" if self.sends_binary else "before"
             for call, *given in (
                 (parser.encode_event, prefix, None, ("event", before, {"a": [value]})),
