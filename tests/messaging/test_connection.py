@@ -10,6 +10,9 @@ import pytest
 
 from socketeer.errors import PacketError
 from socketeer.options import Limits
+from socketeer.protocol.msgpack import MsgpackParser
+from socketeer.protocol.packet import CONNECT, EVENT
+from socketeer.protocol.packet import Packet as SentPacket
 from socketeer.server.socket import Socket
 from tests.support.inprocess import Client, Lobby, Packet
 
@@ -303,3 +306,93 @@ async def test_numbers_are_event_names() -> None:
     socket.on(name, lambda *args: told.append(args))
     client.say("42[7,1]")
     assert told == [(1,)]
+
+
+# --- other parsers ------------------------------------------------------------------------------
+
+
+class _Halves:
+    """A packet in two binary messages, of which only the first says whose it is."""
+
+    def __init__(self, packet: SentPacket) -> None:
+        self.packet = packet
+
+    def add(self, data: bytes) -> SentPacket:
+        if not data:
+            raise PacketError("the second half is empty")
+        self.packet.data.append(data)
+        return self.packet
+
+
+class _InHalves(MsgpackParser):
+    def decode_binary(self, data: bytes) -> Any:
+        packet = super().decode_binary(data)
+        return _Halves(packet) if packet.type == EVENT else packet
+
+
+def _packed(nsp: str, *args: Any) -> bytes:
+    parser = MsgpackParser()
+    return bytes(parser.encode_event(parser.namespace_prefix(nsp), None, args).attachments[0])
+
+
+def _join(lobby: Lobby) -> tuple[Client, Socket]:
+    """Somebody who speaks msgpack, in the main namespace."""
+    client = lobby.client()
+    parser = MsgpackParser()
+    client.say(bytes(parser.encode_control(CONNECT, parser.namespace_prefix("/"), None).attachments[0]))
+    (socket,) = lobby.io.sockets.sockets.values()
+    (welcome,) = client.heard()
+    assert isinstance(welcome, bytes)
+    assert parser.decode_binary(welcome) == SentPacket(CONNECT, "/", {"sid": socket.id})
+    return client, socket
+
+
+async def test_a_packet_may_be_one_binary_message() -> None:
+    client, socket = _join(Lobby(parser="msgpack"))
+    told = listen(socket)
+    client.say(_packed("/", "x", b"1", [2]), _packed("/", "x"))
+    assert told == [("x", b"1", [2]), ("x",)]
+    socket.emit("y", b"3")
+    assert client.heard() == [_packed("/", "y", b"3")]
+
+
+@pytest.mark.parametrize(
+    "message", ['42["x"]', b"", b"\xc1", _packed("/", "connect"), _packed("/", "x") + b"\0"]
+)
+async def test_what_the_parser_refuses_ends_the_connection(message: str | bytes) -> None:
+    client, socket = _join(Lobby(parser="msgpack"))
+    told = listen(socket)
+    client.say(message, _packed("/", "x"))
+    assert [args[0] for args in told] == ["error", "disconnecting", "disconnect"]
+    assert isinstance(told[0][1], PacketError)
+    assert client.ended()
+
+
+async def test_a_parser_may_need_more_binary_for_a_packet() -> None:
+    lobby = Lobby(parser=_InHalves(), limits=Limits(attachment_timeout=3))
+    client, socket = _join(lobby)
+    told = listen(socket)
+    client.say(_packed("/", "x", 1))
+    assert told == []
+    client.say(b"the rest")
+    client.say(_packed("/", "x", 2), b"and again")
+    assert told == [("x", 1, b"the rest"), ("x", 2, b"and again")]
+    lobby.clock.advance(5)
+    assert not client.ended()
+
+
+@pytest.mark.parametrize("message", ["42", b""])
+async def test_the_rest_of_a_packet_is_checked_too(message: str | bytes) -> None:
+    client, socket = _join(Lobby(parser=_InHalves()))
+    told = listen(socket)
+    client.say(_packed("/", "x", 1), message)
+    assert ends(told) == ["forced close"]
+    assert client.ended()
+
+
+async def test_nobody_is_waited_for_whose_packet_has_no_place() -> None:
+    client, socket = _join(Lobby(parser=_InHalves()))
+    told = listen(socket)
+    client.say(_packed("/elsewhere", "x", 1))
+    assert ends(told) == ["forced close"]
+    assert client.ended()

@@ -43,7 +43,8 @@ class FakeCarrier:
 
     def send(self, message: Message) -> None:
         assert not self.closed, f"{message.text!r} is sent after the end"
-        self.sent.append(message.text.decode())
+        if message.text:
+            self.sent.append(message.text.decode())
         self.sent.extend(bytes(each) for each in message.attachments)
         self.news.set()
         if self.max_bytes is not None and message.size() > self.max_bytes:
