@@ -72,7 +72,9 @@ class Deflater:
         )
 
     def _make(self, message: Message) -> Message:
-        frames = [self._frame(message.text, False)]
+        # In the order in which they are read: with a context each may refer to those before it.
+        has_text = bool(message.text) or not message.attachments
+        frames = [self._frame(message.text, False)] if has_text else []
         frames += [self._frame(each, True) for each in message.attachments]
         return Message(b"", framed=b"".join(frames))
 
