@@ -291,6 +291,8 @@ class EngineOptions:
     upgrade_timeout: float = 10.0
     max_http_buffer_size: int = 1_000_000
     allow_upgrades: bool = True
+    allow_eio3: bool = False
+    """Whether clients of Socket.IO 2 (Engine.IO 3) may connect too. Their ``socket.id`` is the session's id."""
     cors: Cors | None = None
     cookie: Cookie | None = None
     http_compression: Compression | None = field(default_factory=Compression)

@@ -22,7 +22,7 @@ def test_the_packets_that_are_always_the_same() -> None:
     assert engineio.PROBE_PING == b"2probe"
     assert engineio.PROBE_PONG.text == b"3probe"
     assert engineio.PING_PACKET.text == b"2"
-    assert (engineio.CLOSE_PAYLOAD, engineio.NOOP_PAYLOAD) == (b"1", b"6")
+    assert (engineio.CLOSE_PACKET.text, engineio.NOOP_PACKET.text) == (b"1", b"6")
 
 
 def test_refusals_are_in_the_official_servers_words() -> None:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from socketeer.engine.http.message import Request, Response
 from socketeer.engine.session import Session
@@ -66,7 +67,7 @@ def check(
         raise RequestRefused(UNKNOWN_TRANSPORT, {"transport": transport}, request)
     _check_origin_characters(request)
     _check_host(request)
-    if "j" in request.query:
+    if "j" in request.query and not _may_be_jsonp(request, transport, options):
         raise RequestRefused(BAD_REQUEST, {"name": "JSONP_UNSUPPORTED"}, request)
     if "sid" in request.query:
         return _check_session(request, sessions, transport, websocket)
@@ -77,15 +78,41 @@ def check(
     return None
 
 
-def check_version(request: Request) -> None:
+def protocol_of(request: Request) -> int:
+    """The revision of Engine.IO that a request speaks: whatever does not say 4 is 3, as for the official server."""
+    return 4 if _parameter(request, "EIO") == "4" else 3
+
+
+def check_version(request: Request, allow_eio3: bool = False) -> None:
     """The protocol version, which the official server looks at last.
 
     Raises:
-        RequestRefused: it is not 4.
+        RequestRefused: it is not 4, and 3 is not allowed.
     """
-    protocol = _parameter(request, "EIO")
-    if protocol != "4":
+    if not allow_eio3 and protocol_of(request) != 4:
+        protocol = _parameter(request, "EIO")
         raise RequestRefused(UNSUPPORTED_PROTOCOL_VERSION, {"protocol": protocol}, request)
+
+
+def with_origin_of_page(request: Request) -> Request:
+    """The request of a script element (JSONP) as one that names its origin, which browsers leave out there.
+
+    Any page may contain such an element, and reads the answer: CORS would be void. The page stands in ``Referer``;
+    one that hides itself counts as ``null``, which ``origin="*"`` allows and hardly anything else.
+    """
+    if "j" not in request.query or "origin" in request.headers:
+        return request
+    try:
+        page = urlsplit(request.headers.get("referer", ""))
+    except ValueError:  # brackets that hold no IPv6 address
+        page = urlsplit("")
+    origin = f"{page.scheme}://{page.netloc}" if page.scheme and page.netloc else "null"
+    return replace(request, raw_headers=[*request.raw_headers, ("origin", origin)])
+
+
+def _may_be_jsonp(request: Request, transport: str | None, options: EngineOptions) -> bool:
+    """Only clients of Engine.IO 3 know it; the official server answers it to others too."""
+    return options.allow_eio3 and protocol_of(request) == 3 and transport == "polling"
 
 
 def _parameter(request: Request, name: str) -> str | None:
@@ -104,7 +131,7 @@ def _check_session(
         raise RequestRefused(BAD_REQUEST, {"name": "TRANSPORT_MISMATCH"}, request)
     if websocket and transport != "websocket":
         raise RequestRefused(BAD_REQUEST, {"name": "TRANSPORT_MISMATCH"}, request)
-    if _parameter(request, "EIO") != "4":
+    if protocol_of(request) != session.protocol:
         raise RequestRefused(BAD_REQUEST, {"name": "PROTOCOL_MISMATCH"}, request)
     return session
 

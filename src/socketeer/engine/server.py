@@ -13,10 +13,19 @@ from socketeer.engine.emitter import Emitter
 from socketeer.engine.http.cookies import session_cookie
 from socketeer.engine.http.cors import CorsPolicy
 from socketeer.engine.http.message import Request, Response
-from socketeer.engine.request import BAD_REQUEST, FORBIDDEN, RequestRefused, check, check_version
+from socketeer.engine.request import (
+    BAD_REQUEST,
+    FORBIDDEN,
+    RequestRefused,
+    check,
+    check_version,
+    protocol_of,
+    with_origin_of_page,
+)
 from socketeer.engine.session import Session, SessionHandler
 from socketeer.engine.timers import TimerWheel, loop_wheel
 from socketeer.engine.transports.polling import PollingTransport
+from socketeer.engine.transports.polling_v3 import polling_v3
 from socketeer.engine.transports.websocket import Probe, WebSocketTransport
 from socketeer.options import EngineOptions
 from socketeer.protocol.engineio import ERROR_MESSAGES, open_packet
@@ -102,7 +111,7 @@ class EngineServer(Emitter):
 
     async def _handshake(self, request: Request) -> Response:
         session = self._new_session(request)
-        polling = PollingTransport(session)
+        polling = PollingTransport(session) if session.protocol == 4 else polling_v3(session)
         self._open(session, polling, self._upgrades())
         response = await polling.poll(request)
         if self.options.cookie is not None:
@@ -145,7 +154,7 @@ class EngineServer(Emitter):
                 return
             session = self._new_session(request)
             carrier.receiver = session
-            self._open(session, WebSocketTransport(carrier, base64), [])
+            self._open(session, WebSocketTransport(carrier, base64, session.protocol), [])
         elif (
             session.id in self.sessions
             and isinstance(session.transport, PollingTransport)
@@ -166,12 +175,13 @@ class EngineServer(Emitter):
             raise RequestRefused(
                 BAD_REQUEST, {"name": "INVALID_QUERY", "error": str(error)}, request
             ) from None
-        if not await self._cors.allows(request):
-            origin = request.headers.get("origin", "")
+        asking = with_origin_of_page(request)
+        if not await self._cors.allows(asking):
+            origin = asking.headers.get("origin", "")
             raise RequestRefused(FORBIDDEN, {"origin": origin}, request, 403)
         if session is None:
             await self._ask_allow_request(request)
-            check_version(request)
+            check_version(request, self.options.allow_eio3)
             self._check_room(request)
         return session
 
@@ -214,7 +224,7 @@ class EngineServer(Emitter):
 
     def _new_session(self, request: Request) -> Session:
         sid = generate_id()
-        session = Session(sid, request, self.options, self.wheel, self._forget)
+        session = Session(sid, request, self.options, self.wheel, self._forget, protocol_of(request))
         self.sessions[sid] = session
         self._addresses[request.address] += 1
         return session

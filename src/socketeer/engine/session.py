@@ -18,6 +18,7 @@ from socketeer.engine.http.message import Request
 from socketeer.engine.timers import Timer, TimerWheel
 from socketeer.errors import PacketError
 from socketeer.options import EngineOptions
+from socketeer.protocol import engineio_v3
 from socketeer.protocol.engineio import (
     BASE64,
     CLOSE,
@@ -58,6 +59,8 @@ class Heartbeat(Enum):
     """The pong is late, and nothing else has come since the ping."""
     AWAITING_REFRESHED = "awaiting, refreshed"
     """The pong is late; something else has come and given it more time, once."""
+    LISTENING = "listening"
+    """Engine.IO 3, where the client pings: its next ping is late."""
 
 
 # Names of this module: looking a member up on its class costs as much as the rest of the check.
@@ -129,6 +132,7 @@ class Session:
 
     Attributes:
         id: 20 characters, the query parameter ``sid``.
+        protocol: the revision of Engine.IO that the client speaks: 4, or 3 with ``allow_eio3``.
         transport: what carries it now; ``transport.name`` is ``polling`` or ``websocket``.
         request: the handshake's HTTP request.
     """
@@ -142,6 +146,7 @@ class Session:
         "id",
         "listeners",
         "options",
+        "protocol",
         "request",
         "send",
         "state",
@@ -160,8 +165,10 @@ class Session:
         options: EngineOptions,
         wheel: TimerWheel,
         on_closed: Callable[[Session], None],
+        protocol: int = 4,
     ) -> None:
         self.id = sid
+        self.protocol = protocol
         self.request = request
         self.options = options
         self.wheel = wheel
@@ -183,7 +190,11 @@ class Session:
         self.transport = transport
         self.send = transport.send
         self.send(handshake)
-        self.wheel.set(self._timer, self.options.ping_interval)
+        if self.protocol == 3:
+            self._heartbeat = Heartbeat.LISTENING
+            self._listen()
+        else:
+            self.wheel.set(self._timer, self.options.ping_interval)
         self.handler = make_handler(self)
 
     def move_to(self, transport: Transport, queued: list[Message]) -> None:
@@ -261,18 +272,15 @@ class Session:
         self.wheel.set(self._timer, self.options.ping_timeout)
 
     def _receive_other(self, kind: int, data: bytes) -> None:
-        if kind == PONG:
+        if self.protocol == 3 and kind in (PING, PONG, BASE64):
+            self._receive_v3(kind, data)
+        elif kind == PONG:
             if self._heartbeat is not Heartbeat.RESTING:
                 self._heartbeat = Heartbeat.RESTING
                 self.wheel.set(self._timer, self.options.ping_interval)
                 self._emit("heartbeat")
         elif kind == BASE64:
-            try:
-                binary = decode_base64(data)
-            except PacketError as error:
-                self.fail("parse error", str(error))
-            else:
-                self.handler.on_binary(binary)
+            self._receive_typed(decode_base64, data)
         elif kind == PING:
             self.fail("transport error", "invalid heartbeat direction")
         elif kind == CLOSE:
@@ -281,9 +289,35 @@ class Session:
         elif kind not in (OPEN, UPGRADE, NOOP):  # the official server passes over these three
             self.fail("parse error", f"unknown Engine.IO packet {data[:8]!r}")
 
+    def _receive_v3(self, kind: int, data: bytes) -> None:
+        """What Engine.IO 3 has otherwise: the client pings, and a binary packet has its type in front."""
+        if kind == PING:
+            self._listen()
+            self.send(engineio_v3.PONG_PACKET)
+            self._emit("heartbeat")
+        elif kind == PONG:
+            self.fail("transport error", "invalid heartbeat direction")
+        else:
+            self._receive_typed(engineio_v3.decode_text_binary, data)
+
+    def _receive_typed(self, decode: Callable[[bytes], bytes], data: bytes) -> None:
+        try:
+            binary = decode(data)
+        except PacketError as error:
+            self.fail("parse error", str(error))
+        else:
+            self.handler.on_binary(binary)
+
+    def _listen(self) -> None:
+        """The client's next ping has this long to come."""
+        self.wheel.set(self._timer, self.options.ping_interval + self.options.ping_timeout)
+
     def receive_binary(self, data: bytes) -> None:
         """One binary message."""
         if self.state is not _OPEN:
+            return
+        if self.protocol == 3:
+            self._receive_typed(engineio_v3.decode_binary, data)
             return
         if self._heartbeat is _AWAITING:
             self._refresh()
@@ -299,11 +333,6 @@ class Session:
     def ready_state(self) -> str:
         """``open``, ``closing`` or ``closed``."""
         return self.state.value
-
-    @property
-    def protocol(self) -> int:
-        """The revision of the Engine.IO protocol that the client speaks."""
-        return 4
 
     @property
     def remote_address(self) -> str:

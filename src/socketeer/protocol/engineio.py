@@ -28,8 +28,8 @@ BASE64 = 0x62
 PROBE_PING = b"2probe"
 PROBE_PONG = Message(b"3probe")
 PING_PACKET = Message(b"2")
-CLOSE_PAYLOAD = b"1"
-NOOP_PAYLOAD = b"6"
+CLOSE_PACKET = Message(b"1")
+NOOP_PACKET = Message(b"6")
 
 #: Error codes of a refused request and their messages (engine.io, ``Server.errors``).
 ERROR_MESSAGES = {

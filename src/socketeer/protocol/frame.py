@@ -8,8 +8,8 @@ wire's form, and keeps the result.
 from __future__ import annotations
 
 from binascii import b2a_base64
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -63,6 +63,9 @@ def pong_frame(data: bytes) -> bytes:
     return bytes((0x8A, len(data))) + data
 
 
+T = TypeVar("T")
+
+
 class Message(msgspec.Struct, gc=False):
     """One Engine.IO packet in text form and the binary packets that follow it, or binary packets alone.
 
@@ -82,6 +85,8 @@ class Message(msgspec.Struct, gc=False):
     deflated: dict[int, Message] | None = None
     """It as it goes over WebSockets that compress, by the window's bits: what
     :class:`~socketeer.protocol.deflate.Deflater` has made."""
+    others: dict[Any, Any] | None = None
+    """What :meth:`once` has made, by what made it."""
 
     def frames(self) -> bytes:
         """All of it as WebSocket frames of a server."""
@@ -105,6 +110,15 @@ class Message(msgspec.Struct, gc=False):
                 payload = RECORD_SEPARATOR.join([payload, *encoded] if payload else encoded)
             self.in_payload = payload
         return payload
+
+    def once(self, encode: Callable[[Message], T]) -> T:
+        """``encode(self)``, kept like the others: for wires that are not this module's business."""
+        if self.others is None:
+            self.others = {}
+        if encode not in self.others:
+            self.others[encode] = encode(self)
+        made: T = self.others[encode]
+        return made
 
     def size(self) -> int:
         """Bytes held, near enough for a water mark."""

@@ -21,6 +21,7 @@ from socketeer.server.middleware import Middleware, run_middlewares
 from socketeer.server.operators import Broadcasting, BroadcastOperator
 from socketeer.server.published import published
 from socketeer.server.socket import Socket
+from socketeer.server.v2_clients import is_v2, refusal, socket_id
 
 log = logging.getLogger("socketeer")
 
@@ -174,7 +175,9 @@ class Namespace(Broadcasting):
 
     def connect(self, connection: Connection, auth: dict[str, Any]) -> None:
         """A client asks to join: through the middlewares, then in."""
-        socket = Socket(generate_id(), self, connection, Handshake(connection.session.request, auth))
+        session = connection.session
+        name = socket_id(self.name, session) if is_v2(session) else generate_id()
+        socket = Socket(name, self, connection, Handshake(session.request, auth))
         if not self._middlewares:
             self._welcome(connection, socket)
             return
@@ -192,9 +195,9 @@ class Namespace(Broadcasting):
             self._welcome(connection, socket)
         else:
             socket.on_refused()
-            connection.session.send(
-                self.parser.encode_control(CONNECT_ERROR, self.prefix, _refusal(error, self.name))
-            )
+            reason = _refusal(error, self.name)
+            data = refusal(reason) if is_v2(connection.session) else reason
+            connection.session.send(self.parser.encode_control(CONNECT_ERROR, self.prefix, data))
             self.check_vacancy()
 
     def _welcome(self, connection: Connection, socket: Socket) -> None:

@@ -34,6 +34,7 @@ from socketeer.server.memory import MemoryAdapter
 from socketeer.server.middleware import Middleware
 from socketeer.server.namespace import Namespace
 from socketeer.server.operators import Broadcasting, BroadcastOperator
+from socketeer.server.v2_clients import is_v2, parse_address
 
 _ENGINE = EngineOptions()
 _SERVER = ServerOptions()
@@ -58,6 +59,7 @@ class BaseServer(Broadcasting):
         connect_timeout: float = _SERVER.connect_timeout,
         max_http_buffer_size: int = _ENGINE.max_http_buffer_size,
         allow_upgrades: bool = _ENGINE.allow_upgrades,
+        allow_eio3: bool = _ENGINE.allow_eio3,
         allow_request: AllowRequest | None = None,
         adapter: AdapterFactory = MemoryAdapter,
         cors: Cors | Mapping[str, Any] | None = None,
@@ -80,6 +82,8 @@ class BaseServer(Broadcasting):
             connect_timeout: seconds after which a connection without a namespace is closed.
             max_http_buffer_size: bytes of one message, or of one long-polling body, at most.
             allow_upgrades: whether long-polling clients may move to WebSocket.
+            allow_eio3: whether clients of Socket.IO 2 may connect too. Their ``socket.id`` holds the session's id,
+                so do not show it to others. Browsers of theirs send credentials, which ``cors`` has to allow.
             allow_request: called with each handshake's request; True lets it in.
             adapter: makes the adapter of each namespace: a class or an object of :mod:`socketeer.adapters`.
             cors: which other origins may connect; None for none.
@@ -110,6 +114,7 @@ class BaseServer(Broadcasting):
             upgrade_timeout=upgrade_timeout,
             max_http_buffer_size=max_http_buffer_size,
             allow_upgrades=allow_upgrades,
+            allow_eio3=allow_eio3,
             allow_request=allow_request,
             cors=cors,  # type: ignore[arg-type]
             cookie=cookie,  # type: ignore[arg-type]
@@ -131,6 +136,8 @@ class BaseServer(Broadcasting):
         self._idle: dict[Connection, Timer] = {}
         """Connections that have joined no namespace yet, with the end of their patience."""
         self.sockets = self.of("/")
+        if allow_eio3:
+            self.engine.on("connection", self._join_main)
 
     # --- namespaces -----------------------------------------------------------------------------
 
@@ -242,8 +249,22 @@ class BaseServer(Broadcasting):
     def _no_namespace(self, connection: Connection) -> None:
         connection.session.close(discard=True)
 
+    def _join_main(self, session: Session) -> None:
+        """A client of Socket.IO 2 is in ``/`` without asking."""
+        if is_v2(session) and isinstance(session.handler, Connection):
+            self.on_connect(session.handler, "/", None)
+
     def on_connect(self, connection: Connection, nsp: str, data: Any) -> None:
         """A CONNECT packet has come."""
+        if is_v2(connection.session) and "?" in nsp:
+            try:
+                nsp, data = parse_address(nsp)
+            except ValueError as error:
+                connection.violation(f"a CONNECT whose query is no query ({error})", nsp)
+                return
+            if nsp in connection.sockets or nsp in connection.joining:
+                connection.violation("a second CONNECT", nsp)
+                return
         limit = connection.session.options.limits.max_namespaces
         if len(connection.sockets) + len(connection.joining) >= limit:
             connection.violation(f"more than {limit} namespaces (max_namespaces)", nsp)

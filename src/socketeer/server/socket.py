@@ -21,6 +21,7 @@ from socketeer.server.operators import BroadcastOperator, check_event, room_name
 from socketeer.server.ports import Home
 from socketeer.server.published import published
 from socketeer.server.single import Drained, SocketOperator
+from socketeer.server.v2_clients import is_v2
 
 log = logging.getLogger("socketeer")
 
@@ -257,7 +258,9 @@ class Socket:
         self._life = Life.CONNECTED
         nsp = self.nsp
         nsp.adapter.join(self.id, (self.id,))
-        self.conn.send(nsp.parser.encode_control(0, nsp.prefix, {"sid": self.id}))
+        self.conn.send(
+            nsp.parser.encode_control(0, nsp.prefix, None if is_v2(self.conn) else {"sid": self.id})
+        )
         self._connection.sockets[nsp.name] = self
 
     def on_refused(self) -> None:

@@ -14,16 +14,21 @@ from socketeer.engine.http.message import Request, Response
 from socketeer.engine.outbox import Outbox
 from socketeer.engine.session import Session, State
 from socketeer.errors import PacketError
-from socketeer.protocol.engineio import CLOSE_PAYLOAD, NOOP_PAYLOAD, decode_payload
+from socketeer.protocol.engineio import CLOSE, CLOSE_PACKET, NOOP_PACKET, decode_payload
 from socketeer.protocol.frame import RECORD_SEPARATOR, Message
 
-_TEXT: Final = "text/plain; charset=UTF-8"
+TEXT: Final = "text/plain; charset=UTF-8"
+BINARY: Final = "application/octet-stream"
+_CLOSE_TYPE: Final = bytes((CLOSE,))
 
 
 class PollingTransport:
     """One session on long-polling: at most one GET and one POST at a time."""
 
     __slots__ = ("_ended", "_left", "_outbox", "_posting", "_reading", "_session", "_waiter", "name")
+
+    takes_binary = False
+    """Whether a POST may have a binary body."""
 
     def __init__(self, session: Session) -> None:
         self.name = "polling"
@@ -104,22 +109,26 @@ class PollingTransport:
         return self._answer(request)
 
     def _answer(self, request: Request) -> Response:
-        messages = self._outbox.take()
-        parts = [message.payload() for message in messages]
+        queued = messages = self._outbox.take()
         if self._session.state is State.CLOSED:
-            parts.append(NOOP_PAYLOAD if self._left else CLOSE_PAYLOAD)
-        elif self._ended is not None and not parts:
+            messages = [*queued, NOOP_PACKET if self._left else CLOSE_PACKET]
+        elif self._ended is not None and not queued:
             # Not behind queued messages: the official client acts on the close packet before them.
-            parts += (NOOP_PAYLOAD, CLOSE_PAYLOAD)
+            messages = [NOOP_PACKET, CLOSE_PACKET]
             self._ended()
-        elif not parts:
-            parts.append(NOOP_PAYLOAD)
-        headers = {"content-type": _TEXT, "cache-control": "no-store"}
-        response = Response(200, headers, RECORD_SEPARATOR.join(parts))
+        elif not queued:
+            messages = [NOOP_PACKET]
+        content_type, body = self._encode(messages)
+        headers = {"content-type": content_type, "cache-control": "no-store", **_for_old_browsers(request)}
+        response = Response(200, headers, body)
         options = self._session.options.http_compression
-        if options is not None and any(message.compress for message in messages):
+        if options is not None and any(message.compress for message in queued):
             compress(response, request.headers.get("accept-encoding", ""), options)
         return response
+
+    def _encode(self, messages: list[Message]) -> tuple[str, bytes]:
+        """The content type and the body of an answer with these messages."""
+        return TEXT, RECORD_SEPARATOR.join([message.payload() for message in messages])
 
     # --- POST -----------------------------------------------------------------------------------
 
@@ -128,7 +137,7 @@ class PollingTransport:
         if self._posting:
             self._session.fail("transport error", "data request overlap from client")
             return Response(400)
-        if request.headers.get("content-type", "").startswith("application/octet-stream"):
+        if not self.takes_binary and is_binary(request):
             self._session.fail("transport error", "invalid content: binary payloads belong to Engine.IO 3")
             return Response(400)
         if "content-encoding" in request.headers:
@@ -156,7 +165,7 @@ class PollingTransport:
             return Response(413)
         if session.state is State.CLOSED or session.transport is not self:
             return Response(400)
-        return self._deliver(body)
+        return self._deliver(request, body)
 
     async def _read(self, request: Request) -> bytes | None:
         options = self._session.options
@@ -166,22 +175,42 @@ class PollingTransport:
         finally:
             self._reading = None
 
-    def _deliver(self, body: bytes) -> Response:
-        session = self._session
+    def _deliver(self, request: Request, body: bytes) -> Response:
         try:
-            body.decode()
-            packets = decode_payload(body, session.options.limits.max_payload_packets)
+            self._take(request, body, self._session.options.limits.max_payload_packets)
         except UnicodeDecodeError:
-            session.fail("parse error", "long-polling payload: expected UTF-8")
+            self._session.fail("parse error", "long-polling payload: expected UTF-8")
             return Response(400)
         except PacketError as error:
-            session.fail("parse error", str(error))
+            self._session.fail("parse error", str(error))
             return Response(400)
-        for packet in packets:
-            if packet[:1] == CLOSE_PAYLOAD and session.state is State.OPEN:
-                self._left = True
-            session.receive_text(packet)
-        return Response(200, {"content-type": "text/html"}, b"ok")
+        return Response(200, {"content-type": "text/html", **_for_old_browsers(request)}, b"ok")
+
+    def _take(self, request: Request, body: bytes, max_packets: int) -> None:  # noqa: ARG002
+        """Give the packets of a body to the session.
+
+        Raises:
+            PacketError, UnicodeDecodeError: the body is malformed; none of its packets was delivered.
+        """
+        body.decode()
+        for packet in decode_payload(body, max_packets):
+            self._take_text(packet)
+
+    def _take_text(self, packet: bytes) -> None:
+        if packet[:1] == _CLOSE_TYPE and self._session.state is State.OPEN:
+            self._left = True
+        self._session.receive_text(packet)
+
+
+def is_binary(request: Request) -> bool:
+    """Whether the request says that its body is binary."""
+    return request.headers.get("content-type", "").startswith(BINARY)
+
+
+def _for_old_browsers(request: Request) -> dict[str, str]:
+    """Internet Explorer takes a payload for an attack on the page, unless it is told not to look."""
+    agent = request.headers.get("user-agent", "")
+    return {"x-xss-protection": "0"} if ";MSIE" in agent or "Trident/" in agent else {}
 
 
 async def read_body(request: Request, limit: int) -> bytes | None:

@@ -12,6 +12,7 @@ from socketeer.engine.carriers.base import Carrier
 from socketeer.engine.session import Session, State
 from socketeer.engine.timers import Timer
 from socketeer.engine.transports.polling import PollingTransport
+from socketeer.protocol import engineio_v3
 from socketeer.protocol.engineio import PROBE_PING, PROBE_PONG, UPGRADE
 from socketeer.protocol.frame import RECORD_SEPARATOR, Message
 
@@ -24,23 +25,35 @@ class WebSocketTransport:
 
     __slots__ = ("_send", "carrier", "drained", "held", "name", "writable")
 
-    def __init__(self, carrier: Carrier, base64: bool = False) -> None:
+    def __init__(self, carrier: Carrier, base64: bool = False, protocol: int = 4) -> None:
         self.name = "websocket"
         self.carrier = carrier
-        self._send: Callable[[Message], None] = self._send_base64 if base64 else carrier.send
+        self._send: Callable[[Message], None] = carrier.send
+        if protocol == 3:
+            self._send = self._send_base64_v3 if base64 else self._send_v3
+        elif base64:
+            self._send = self._send_base64
         self.writable = carrier.writable
         self.held = carrier.held
         self.drained = carrier.drained
 
     @property
     def send(self) -> Callable[[Message], None]:
-        """The carrier's own method, unless the client wants binary as text."""
+        """The carrier's own method, unless the client wants binary otherwise than as it is."""
         return self._send
 
     def _send_base64(self, message: Message) -> None:
         """For clients that asked for ``b64``: binary as text."""
         for part in message.payload().split(RECORD_SEPARATOR):
             self.carrier.send(Message(part))
+
+    def _send_v3(self, message: Message) -> None:
+        """For clients of Engine.IO 3: binary with its type byte."""
+        self.carrier.send(engineio_v3.typed(message))
+
+    def _send_base64_v3(self, message: Message) -> None:
+        for packet in engineio_v3.base64_packets(message):
+            self.carrier.send(Message(packet))
 
     def finish(self, ended: Callable[[], None]) -> None:
         """The close frame follows what is queued; the official server does not wait for its answer either."""
@@ -98,7 +111,8 @@ class Probe:
     def _complete(self) -> None:
         self._forget()
         self._carrier.receiver = self._session
-        self._session.move_to(WebSocketTransport(self._carrier, self._base64), self._polling.retire())
+        transport = WebSocketTransport(self._carrier, self._base64, self._session.protocol)
+        self._session.move_to(transport, self._polling.retire())
 
     def cancel(self) -> None:
         """Give up this WebSocket; the session is not touched."""
