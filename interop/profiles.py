@@ -59,4 +59,6 @@ PROFILES: dict[str, dict[str, Any]] = {
     "msgpack": {"parser": "msgpack"},
     "json": {"parser": JsonParser()},
     "uncompressed": {"http_compression": False},
+    "eio3": {"allow_eio3": True},
+    "eio3_heartbeat": {"allow_eio3": True, "ping_interval": 0.15, "ping_timeout": 0.25},
 }

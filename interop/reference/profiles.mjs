@@ -39,4 +39,6 @@ export const PROFILES = {
   msgpack: { parser: msgpackParser },
   json: { parser: jsonParser },
   uncompressed: { httpCompression: false },
+  eio3: { allowEIO3: true },
+  eio3_heartbeat: { allowEIO3: true, pingInterval: 150, pingTimeout: 250 },
 };
