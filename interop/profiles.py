@@ -60,5 +60,6 @@ PROFILES: dict[str, dict[str, Any]] = {
     "json": {"parser": JsonParser()},
     "uncompressed": {"http_compression": False},
     "eio3": {"allow_eio3": True},
+    "eio3_page": {"allow_eio3": True, **_cors(re.compile(r"^http://localhost:[0-9]+$"))},
     "eio3_heartbeat": {"allow_eio3": True, "ping_interval": 0.15, "ping_timeout": 0.25},
 }

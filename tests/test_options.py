@@ -49,6 +49,7 @@ def test_the_engines_defaults() -> None:
         "upgrade_timeout": 10,
         "max_http_buffer_size": 1_000_000,
         "allow_upgrades": True,
+        "allow_eio3": False,
         "cors": None,
         "cookie": None,
         "http_compression": Compression(threshold=1024),

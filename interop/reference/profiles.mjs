@@ -40,5 +40,6 @@ export const PROFILES = {
   json: { parser: jsonParser },
   uncompressed: { httpCompression: false },
   eio3: { allowEIO3: true },
+  eio3_page: { allowEIO3: true, ...cors(/^http:\/\/localhost:[0-9]+$/) },
   eio3_heartbeat: { allowEIO3: true, pingInterval: 150, pingTimeout: 250 },
 };

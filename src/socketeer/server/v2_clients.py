@@ -12,6 +12,9 @@ from urllib.parse import parse_qsl
 from socketeer.engine.http.message import MAX_QUERY_FIELDS
 from socketeer.engine.session import Session
 
+#: What JavaScript takes for nothing, so that the official server sends the message instead; 0 equals False.
+_NOTHING = (None, False, "")
+
 
 def is_v2(session: Session) -> bool:
     """Whether the client is one of Socket.IO 2."""
@@ -35,4 +38,5 @@ def socket_id(nsp: str, session: Session) -> str:
 
 def refusal(reason: dict[str, Any]) -> Any:
     """What the client's ``error`` event gets: the data, or else the message."""
-    return reason.get("data") or reason["message"]
+    data = reason.get("data")
+    return reason["message"] if data in _NOTHING else data
