@@ -88,7 +88,7 @@ def port(script: str) -> Iterator[int]:
             self.end_headers()
             self.wfile.write(body.encode())
 
-        def log_message(self, *_: object) -> None: ...
+        def log_message(self, format: str, *args: object) -> None: ...  # noqa: A002
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Site) as site:
         thread = threading.Thread(target=site.serve_forever)
