@@ -190,6 +190,7 @@ MALFORMED_TEXT = [
     "3:4\U0001f60010:412345678".encode(),
     "\U0001f600".encode(),
     "\u3a00:4".encode(),
+    "\u0132:4\u00e9".encode(),  # half of it is the digit 2
     "1\u3a00\u0034".encode(),  # the bytes of a colon, but across two characters
     b"2:4\xff",
     b"3:4\xed\xa0\x80",

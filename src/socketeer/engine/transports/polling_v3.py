@@ -58,8 +58,6 @@ class JsonpTransport(PollingV3Transport):
 
     __slots__ = ("_index",)
 
-    takes_binary = False
-
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self._index = session.request.query["j"]
