@@ -155,6 +155,23 @@ async def test_an_unknown_namespace(lobby: Lobby) -> None:
     assert not old.carrier.closed
 
 
+async def test_a_function_that_makes_namespaces_gets_the_query(lobby: Lobby) -> None:
+    asked: list[tuple[str, dict[str, Any]]] = []
+
+    def tenant(name: str, auth: dict[str, Any]) -> bool:
+        asked.append((name, auth))
+        return auth.get("member") == "yes"
+
+    lobby.io.of(tenant)
+    old = Old(lobby)
+    old.heard()
+    assert old.says("40/one?member=yes,", "40/two?member=no,") == [
+        "40/one,",
+        '44/two,{"message":"Invalid namespace"}',
+    ]
+    assert asked == [("/one", {"member": "yes"}), ("/two", {"member": "no"})]
+
+
 async def test_a_query_of_too_many_fields(lobby: Lobby, caplog: pytest.LogCaptureFixture) -> None:
     lobby.io.of("/chat")
     old = Old(lobby)
