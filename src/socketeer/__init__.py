@@ -22,6 +22,7 @@ from socketeer.options import Backpressure, Compression, Cookie, Cors, Limits, P
 from socketeer.protocol.frame import Message
 from socketeer.protocol.packet import Packet
 from socketeer.protocol.parsers import PacketParser, PartialPacket
+from socketeer.server.events import event
 from socketeer.server.namespace import Namespace
 from socketeer.server.socket import Socket
 
@@ -51,4 +52,5 @@ __all__ = [
     "SocketeerError",
     "UsageError",
     "__version__",
+    "event",
 ]

@@ -12,7 +12,7 @@ import pydantic
 import pytest
 
 from socketeer.errors import InvalidPayload
-from socketeer.messaging.handlers import Ack, Handler
+from socketeer.messaging.handlers import Ack, Handler, Payload
 from tests.messaging.calling import Recorder, call
 
 Seen = list[tuple[Any, ...]]
@@ -156,7 +156,9 @@ def test_untyped_listeners_take_what_comes() -> None:
     def handler(reason: int) -> Any:
         return reason
 
-    assert Handler(handler, typed=False).signature.fit(["transport close"], Ack(None)) == ["transport close"]
+    assert Handler(handler, payload=Payload.NONE).signature.fit(["transport close"], Ack(None)) == [
+        "transport close"
+    ]
 
 
 def test_annotation_that_is_a_name_of_the_enclosing_function() -> None:

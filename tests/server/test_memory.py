@@ -15,14 +15,13 @@ from socketeer.errors import UsageError
 from socketeer.protocol.packet import EVENT, Packet
 from socketeer.server.adapter import Adapter, Flags, StoredSession, Target
 from socketeer.server.memory import MemoryAdapter
-from socketeer.server.namespace import Namespace
 from socketeer.server.server import BaseServer
 from tests.support.inprocess import Lobby, soon
 
 
 def lone_adapter() -> MemoryAdapter:
     """The adapter of a namespace without sockets."""
-    return MemoryAdapter(Namespace("/", BaseServer()))
+    return MemoryAdapter(BaseServer().of("/"))
 
 
 def adapter_with(members: Mapping[str, Iterable[str]]) -> MemoryAdapter:

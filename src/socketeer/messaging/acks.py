@@ -30,29 +30,33 @@ class AckTable:
     __slots__ = ("_waiters",)
 
     def __init__(self) -> None:
-        self._waiters: dict[int, Waiter] = {}
+        self._waiters: dict[int, Waiter] | None = None
+        """None until the first: most sockets are never asked for an acknowledgement."""
 
     def __len__(self) -> int:
-        return len(self._waiters)
+        return len(self._waiters) if self._waiters else 0
 
     def add(self, ack_id: int, waiter: Waiter) -> None:
         """Tell ``waiter`` when ``ack_id`` is acknowledged."""
+        if self._waiters is None:
+            self._waiters = {}
         self._waiters[ack_id] = waiter
 
     def forget(self, ack_id: int) -> None:
         """Nobody waits for ``ack_id`` any more."""
-        self._waiters.pop(ack_id, None)
+        if self._waiters:
+            self._waiters.pop(ack_id, None)
 
     def resolve(self, ack_id: int, args: list[Any]) -> None:
         """An ACK has come. An unknown id is ignored, as by the official server."""
-        waiter = self._waiters.pop(ack_id, None)
+        waiter = self._waiters.pop(ack_id, None) if self._waiters else None
         if waiter is not None:
             waiter.answered(args)
 
     def fail_all(self) -> None:
         """The socket has disconnected."""
-        waiters, self._waiters = self._waiters, {}
-        for waiter in waiters.values():
+        waiters, self._waiters = self._waiters, None
+        for waiter in waiters.values() if waiters else ():
             waiter.gone()
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from types import CoroutineType
-from typing import Any
+from typing import Any, Protocol
 
 from socketeer.errors import InvalidPayload
 from socketeer.messaging.acks import pack
@@ -43,13 +43,70 @@ def run_handlers(
     handlers: Sequence[Handler], event: Any, args: Sequence[Any], ack: Ack | None, on_error: OnError
 ) -> None:
     """Call the handlers of one event in their order. Nothing is raised; errors go to ``on_error``."""
-    done: Callable[[Any], None] | None = None
-    if ack is not None:
-        answering = sum(not handler.signature.takes_ack for handler in handlers)
-        if answering:
-            done = _Acknowledger(ack, answering).ended
+    done = None if ack is None else _acknowledgement(handlers, ack)
     for handler in handlers:
         run_handler(handler, event, args, ack, done, on_error)
+
+
+def run_for(
+    socket: Any,
+    common: Sequence[Handler],
+    own: Sequence[Handler],
+    event: Any,
+    args: Sequence[Any],
+    ack: Ack | None,
+    on_error: OnError,
+) -> None:
+    """Call the handlers that many sockets have in common, with the socket first, then the socket's own.
+
+    The acknowledgement is one: the first result of all of them.
+    """
+    done = None if ack is None else _acknowledgement((*common, *own), ack)
+    with_socket = (socket, *args)
+    for handler in common:
+        run_handler(handler, event, with_socket, ack, done, on_error)
+    for handler in own:
+        run_handler(handler, event, args, ack, done, on_error)
+
+
+def _acknowledgement(handlers: Iterable[Handler], ack: Ack) -> Callable[[Any], None] | None:
+    """What takes the results of these handlers; None if all of them acknowledge by hand."""
+    answering = sum(not handler.signature.takes_ack for handler in handlers)
+    return _Acknowledger(ack, answering).ended if answering else None
+
+
+class Answering(Protocol):
+    """Who sends acknowledgements."""
+
+    def send_ack(self, ack_id: int, args: Sequence[Any]) -> None:
+        """Acknowledge an event of the other side."""
+        ...
+
+
+class _AckSender:
+    """Sends one acknowledgement; not a closure, which would hold the packet as well."""
+
+    __slots__ = ("_id", "_socket")
+
+    def __init__(self, socket: Answering, ack_id: int) -> None:
+        self._socket = socket
+        self._id = ack_id
+
+    def __call__(self, args: Sequence[Any]) -> None:
+        self._socket.send_ack(self._id, args)
+
+
+def make_ack(socket: Answering, ack_id: int | None) -> Ack | None:
+    """What acknowledges an event; None where none is asked for."""
+    return None if ack_id is None else Ack(_AckSender(socket, ack_id))
+
+
+def run_catch_alls(
+    handlers: Iterable[Handler], args: Sequence[Any], ack: Ack | None, on_error: OnError
+) -> None:
+    """Call catch-all listeners: ``args`` are the event's name and its arguments. What they return is of no use."""
+    for handler in handlers:
+        run_handler(handler, args[0], args, ack, None, on_error)
 
 
 def run_handler(

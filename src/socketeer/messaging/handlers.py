@@ -13,10 +13,11 @@ import logging
 import re
 import typing
 from collections.abc import Callable, Sequence
+from enum import Enum
 from functools import partial
 from operator import is_
 from types import SimpleNamespace
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -52,6 +53,16 @@ class Ack:
         return self._send is not None
 
 
+class Payload(Enum):
+    """Which arguments come from a peer: these are converted to what their annotations say."""
+
+    ALL = "all"
+    REST = "rest"
+    """All but the first, which is ours: the socket, or the name of the event."""
+    NONE = "none"
+    """The event is our own."""
+
+
 class _Parameter:
     __slots__ = ("default", "name", "required", "type")
 
@@ -66,9 +77,21 @@ class _Parameter:
 class Signature:
     """What a handler takes and how it is called."""
 
-    __slots__ = ("ack_at", "ack_name", "is_async", "maximum", "parameters", "plain", "required", "takes_ack")
+    __slots__ = (
+        "ack_at",
+        "ack_name",
+        "is_async",
+        "maximum",
+        "ours",
+        "parameters",
+        "plain",
+        "required",
+        "takes_ack",
+    )
 
-    def __init__(self, function: Function, typed: bool = True) -> None:
+    def __init__(self, function: Function, payload: Payload = Payload.ALL) -> None:
+        self.ours = payload is Payload.REST
+        """Whether the first argument is none of the peer's."""
         self.is_async = inspect.iscoroutinefunction(_unwrap(function))
         self.ack_at = -1
         self.ack_name: str | None = None
@@ -76,7 +99,7 @@ class Signature:
         self.maximum = 0
         """Positional parameters; -1 for any number."""
         self.parameters: list[_Parameter] = []
-        self._read(function, _hints(function) if typed else {})
+        self._read(function, {} if payload is Payload.NONE else _hints(function))
         self.required = sum(parameter.required for parameter in self.parameters)
         self.takes_ack = self.ack_at >= 0 or self.ack_name is not None
         self.plain = not self.takes_ack and all(parameter.type is Any for parameter in self.parameters)
@@ -91,7 +114,8 @@ class Signature:
                 if _is_ack(hint):
                     self.ack_at = len(self.parameters)
                 else:
-                    self.parameters.append(_Parameter(parameter, hint))
+                    is_ours = self.ours and not self.parameters
+                    self.parameters.append(_Parameter(parameter, Any if is_ours else hint))
             elif parameter.kind is parameter.KEYWORD_ONLY and _is_ack(hint):
                 self.ack_name = parameter.name
             elif parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty:
@@ -107,7 +131,9 @@ class Signature:
         """
         count = len(args)
         if count < self.required:
-            raise InvalidPayload(f"expected at least {self.required} arguments, got {count}")
+            raise InvalidPayload(
+                f"expected at least {self.required - self.ours} arguments, got {count - self.ours}"
+            )
         if count > self.maximum >= 0:
             args = args[: self.maximum]
         if self.plain:
@@ -230,14 +256,14 @@ def _depends_on_closure(function: Function) -> bool:
 _signatures: WeakKeyDictionary[Any, _Known] = WeakKeyDictionary()
 
 
-def read_signature(function: Function, typed: bool = True) -> Signature:
+def read_signature(function: Function, payload: Payload = Payload.ALL) -> Signature:
     """The signature of ``function``, read once for all closures made by the same ``def``."""
     code = getattr(function, "__code__", None)
     if code is None or hasattr(function, "__wrapped__"):  # all that one decorator wraps share its code
-        return Signature(function, typed)
+        return Signature(function, payload)
     # Annotations and defaults that are constants are the same objects in each closure.
     key = (
-        typed,
+        payload,
         inspect.ismethod(function),
         getattr(function, "__defaults__", None),
         *getattr(function, "__annotations__", {}).values(),
@@ -245,7 +271,7 @@ def read_signature(function: Function, typed: bool = True) -> Signature:
     known = _signatures.get(code)
     if known is not None and known.shared and len(known.key) == len(key) and all(map(is_, known.key, key)):
         return known.signature
-    signature = Signature(function, typed)
+    signature = Signature(function, payload)
     _signatures[code] = _Known(function, key, signature)
     return signature
 
@@ -255,10 +281,10 @@ class Handler:
 
     __slots__ = ("function", "once", "signature")
 
-    def __init__(self, function: Function, once: bool = False, typed: bool = True) -> None:
+    def __init__(self, function: Function, once: bool = False, payload: Payload = Payload.ALL) -> None:
         self.function = function
         self.once = once
-        self.signature = read_signature(function, typed)
+        self.signature = read_signature(function, payload)
 
 
 class HandlerTable:
@@ -278,15 +304,24 @@ class HandlerTable:
         twin._once = self._once
         return twin
 
-    def add(self, event: str, function: Function, once: bool = False, typed: bool = True) -> None:
-        """Listen to ``event``; with ``typed``, annotations convert and check what comes from a peer.
+    def add(
+        self,
+        event: str,
+        function: Function,
+        once: bool = False,
+        *,
+        first: bool = False,
+        payload: Payload = Payload.ALL,
+    ) -> None:
+        """Listen to ``event``, after those who do already, or with ``first`` before them.
 
         Raises:
             UsageError: ``function`` cannot be called.
         """
         if not callable(function):
             raise UsageError(f"listener of {event!r}: expected a function, got {function!r}")
-        self._table[event] = (*self._table.get(event, ()), Handler(function, once, typed))
+        there, handler = self._table.get(event, ()), Handler(function, once, payload)
+        self._table[event] = (handler, *there) if first else (*there, handler)
         self._once = self._once or once
 
     def remove(self, event: str | None, function: Function | None) -> None:
@@ -317,11 +352,16 @@ class HandlerTable:
     def take(self, event: Any) -> tuple[Handler, ...]:
         """The listeners of ``event``, those for one time removed."""
         handlers = self._table.get(event, ())
-        for handler in handlers if self._once else ():
-            if handler.once:
-                self.discard(event, lambda each, this=handler: each is this)  # type: ignore[misc]
+        if self._once:
+            for handler in handlers:
+                if handler.once:
+                    self.discard(event, lambda each, this=handler: each is this)  # type: ignore[misc]
         return handlers
 
     def names(self) -> list[Any]:
         """The events that somebody listens to."""
         return list(self._table)
+
+
+NO_HANDLERS: Final = HandlerTable()
+"""Stands for the table of who has no listener: most sockets of a server whose namespaces have handlers."""

@@ -8,7 +8,7 @@ a broker and is called once for each namespace. The names follow socket.io-adapt
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -121,6 +121,10 @@ class Member(SocketDetails, Protocol):
         """Disconnect the client."""
         ...
 
+    def hear_outgoing(self, args: Sequence[Any]) -> None:
+        """Tell the outgoing catch-alls of an event: its name and its arguments."""
+        ...
+
     async def drained(self) -> None:
         """Wait until the client's queue is below its low-water mark."""
         ...
@@ -137,6 +141,11 @@ class AdapterHost(Protocol):
     @property
     def sockets(self) -> Mapping[str, Member]:
         """The connected sockets of this node by id."""
+        ...
+
+    @property
+    def overheard(self) -> Collection[str]:
+        """The ids of those sockets whose outgoing catch-alls want to hear what is sent to them."""
         ...
 
     @property

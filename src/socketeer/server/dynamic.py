@@ -42,9 +42,10 @@ class ParentNamespace(Namespace):
     """
 
     def __init__(self, name: str, host: NamespaceHost, rule: NameRule) -> None:
-        super().__init__(name, host)
+        super().__init__(name)
         self.rule = rule
         self._children: dict[Namespace, None] = {}
+        self.attach(host)
 
     def __repr__(self) -> str:
         return f"<ParentNamespace {self.name!r} {len(self._children)} children>"
@@ -79,7 +80,8 @@ class ParentNamespace(Namespace):
 
     def make_child(self, name: str) -> Namespace:
         """A child that is in no list of the server yet."""
-        child = Namespace(name, self._host)
+        child = Namespace(name)
+        child.attach(self._host)
         child.inherit(self)
         self._children[child] = None
         return child
@@ -187,14 +189,19 @@ class Parents:
             UsageError: ``rule`` is neither a pattern of text nor a function.
         """
         is_pattern = isinstance(rule, re.Pattern) and isinstance(rule.pattern, str)
-        if not is_pattern and not callable(rule):
+        if not is_pattern and (not callable(rule) or isinstance(rule, type)):
             raise UsageError(
-                "of(): expected a name, a compiled pattern of str, or a function (name, auth) -> bool; "
-                f"got {rule!r}"
+                "of(): expected a name, a compiled pattern of str, or a function (name, auth) -> bool, or a "
+                f"namespace, as in io.of(Chat('/chat')); got {rule!r}"
             )
         parent = ParentNamespace(f"/_{len(self._parents)}", self._host, rule)
         self._parents.append(parent)
         return parent
+
+    def release(self, child: Namespace) -> None:
+        """Another namespace has taken the child's place."""
+        for parent in self._parents:
+            parent.drop(child)
 
     def adopt(self, name: str) -> Namespace | None:
         """A new child of the first parent whose pattern fits; functions, which want a client's auth, are not asked."""
@@ -246,7 +253,7 @@ class Parents:
     def _make_child(self, parent: ParentNamespace, name: str) -> Namespace:
         child = self._namespaces[name] = parent.make_child(name)
         if self._cleanup:
-            child.on_vacant = partial(self._end, parent, child)
+            child.when_vacant = partial(self._end, parent, child)
         self._namespaces["/"].announce("new_namespace", child)
         return child
 

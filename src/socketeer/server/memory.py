@@ -95,6 +95,8 @@ class MemoryAdapter:
     def broadcast(self, packet: Packet, target: Target) -> Awaitable[None] | None:
         """Send an event to all that ``target`` means."""
         nsp, volatile = self.nsp, target.flags.volatile
+        if nsp.overheard:
+            self._tell_catch_alls(packet, target)
         message = nsp.parser.encode_event(nsp.prefix, packet.id, packet.data, target.flags.compress)
         for socket in map(self._sockets.get, self.select(target)):
             if socket is not None and (not volatile or socket.conn.writable()):
@@ -114,6 +116,8 @@ class MemoryAdapter:
     def ask(self, packet: Packet, target: Target, replies: Replies) -> list[Member]:
         """Send an event with an id to this node's sockets; ``replies`` gets what they answer."""
         nsp, volatile, ack_id = self.nsp, target.flags.volatile, _id_of(packet)
+        if nsp.overheard:
+            self._tell_catch_alls(packet, target)
         message = nsp.parser.encode_event(nsp.prefix, ack_id, packet.data, target.flags.compress)
         asked = []
         for socket in self._selected(target):
@@ -123,6 +127,12 @@ class MemoryAdapter:
                 socket.acks.add(ack_id, replies)
                 socket.conn.send(message)
         return asked
+
+    def _tell_catch_alls(self, packet: Packet, target: Target) -> None:
+        """Before it is sent, to those that have catch-alls for outgoing events, as in the official adapter."""
+        for socket in self._selected(target):
+            if socket.id in self.nsp.overheard:
+                socket.hear_outgoing(packet.data)
 
     def forget(self, packet: Packet, asked: Iterable[Member]) -> None:
         """Nobody waits for these sockets any more."""

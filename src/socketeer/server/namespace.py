@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, Protocol, overload
+from typing import Any, NoReturn, Protocol, cast, final
 
 from socketeer.engine.timers import TimerWheel
-from socketeer.errors import ConnectionRefused, ReservedEventError
+from socketeer.errors import ConnectionRefused, ReservedEventError, UsageError
 from socketeer.messaging.connection import Connection
 from socketeer.messaging.dispatch import log_handler_error, run_handlers
-from socketeer.messaging.handlers import Ack, F, Function, HandlerTable
+from socketeer.messaging.eager import start
+from socketeer.messaging.handlers import Ack, HandlerTable, Payload
+from socketeer.messaging.listening import M
 from socketeer.protocol.ids import generate_id
 from socketeer.protocol.packet import CONNECT_ERROR
 from socketeer.protocol.parsers import PacketParser
 from socketeer.server.adapter import Adapter, AdapterHost
+from socketeer.server.events import (
+    LOCAL_EVENTS,
+    WELCOME_EVENTS,
+    SharedListening,
+    check_listenable,
+    handler_methods,
+)
 from socketeer.server.handshake import Handshake
 from socketeer.server.middleware import Middleware, run_middlewares
 from socketeer.server.operators import Broadcasting, BroadcastOperator
@@ -49,65 +59,138 @@ class NamespaceHost(Protocol):
         ...
 
 
-class Namespace(Broadcasting):
-    """One namespace of a server.
+class _Nobody:
+    """Stands for the server of a namespace that has none yet, and for its adapter and parser."""
+
+    def __init__(self, nsp: Namespace) -> None:
+        self._nsp = nsp
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise UsageError(f"{self._nsp!r} belongs to no server: io.of(namespace) attaches it")
+
+
+class Namespace(Broadcasting, SharedListening):
+    """One namespace of a server, from ``io.of(name)``; or a class of your own with its handlers as methods.
+
+    Its events are ``connection(socket)``, ``connect(socket)``, what other nodes send by
+    ``server_side_emit``, and ``error(exception, socket, event)`` with what its handlers let out; the main
+    namespace also tells ``new_namespace(namespace)``. For the events of its sockets there is :meth:`event`.
+
+    ::
+
+        class Chat(Namespace):
+            def on_connection(self, socket): ...
+
+            def on_disconnect(self, socket, reason): ...
+
+            async def on_typing(self, socket, who: str): ...
+
+            @event("chat message")  # a name that is no identifier
+            async def say(self, socket, text: str): ...
+
+        chat = io.of(Chat("/chat"))
 
     Attributes:
         name: as in ``io("http://host/name")`` on the client, with the slash.
         sockets: the connected sockets by id.
         adapter: who is in which room.
+
+    Raises:
+        UsageError: when such a class is defined: a handler is misspelt, or stands where the server needs
+            a method of its own. Also when a namespace is used that no server has yet.
     """
 
-    def __init__(self, name: str, host: NamespaceHost) -> None:
-        self.name = name
+    name = ""
+    __handlers__: tuple[tuple[str, str], ...] = ()
+    """The handlers of the class: each event and the method's name."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.__handlers__ = handler_methods(cls, Namespace)
+
+    def __init__(self, name: str) -> None:
+        """Make a namespace that no server has yet; ``io.of(namespace)`` gives it one."""
+        self.name = name if name.startswith("/") else f"/{name}"
         self.sockets: dict[str, Socket] = {}
-        self.parser = host.parser
-        self.prefix = host.parser.namespace_prefix(name)
-        self._host = host
+        self.socket_handlers: HandlerTable | None = None
+        self.overheard: set[str] = set()
         self._handlers = HandlerTable()
         self._middlewares: tuple[Middleware, ...] = ()
         self._ack_ids = 0
         self._joining = 0
         """Sockets in the middlewares."""
-        self.on_vacant: Callable[[], None] | None = None
+        self.when_vacant: Callable[[], None] | None = None
         """Called when the last socket has gone and none is in the middlewares."""
-        self.adapter: Adapter = self._make_adapter()
+        self._detach()
+        for event, method in self.__handlers__:
+            self.event(event, getattr(self, method))
+
+    def _detach(self) -> None:
+        nobody: Any = _Nobody(self)
+        self._host = cast(NamespaceHost, nobody)
+        self.parser = cast(PacketParser, nobody)
+        self.prefix: bytes = nobody
+        self.adapter = cast(Adapter, nobody)
+
+    @final
+    def attach(self, host: NamespaceHost, predecessor: Namespace | None = None) -> None:
+        """For the server: this is its namespace from now on, in the place of one that nobody has used yet.
+
+        Raises:
+            UsageError: it is a server's already, or the other one has been used.
+        """
+        if not self.name:
+            raise UsageError(f"{type(self).__name__}.__init__: expected it to call super().__init__(name)")
+        if not isinstance(self._host, _Nobody):
+            raise UsageError(f"{self!r} belongs to a server already; each has its own")
+        if predecessor is not None:
+            predecessor.give_way(self)
+        self._host = host
+        self.parser = host.parser
+        self.prefix = host.parser.namespace_prefix(self.name)
+        self.adapter = self._make_adapter()
+
+    @final
+    def give_way(self, successor: Namespace) -> None:
+        """For the server: ``successor`` takes this one's place.
+
+        Raises:
+            UsageError: this one has been used.
+        """
+        if self.sockets or self._middlewares or self.event_names():
+            raise UsageError(
+                f"{successor!r}: there is a namespace {self.name!r} with listeners, middlewares or clients "
+                f"already; attach the class before anything is registered under that name"
+            )
+        adapter = self.adapter
+        self._detach()
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:  # where no loop runs, an adapter has begun nothing that had to end
+            return
+        start(adapter.close())
 
     def __repr__(self) -> str:
-        return f"<Namespace {self.name[:100]!r} {len(self.sockets)} sockets>"
+        return f"<{type(self).__name__} {self.name[:100]!r} {len(self.sockets)} sockets>"
 
     # --- for users ------------------------------------------------------------------------------
 
-    @overload
-    def on(self, event: str) -> Callable[[F], F]: ...
-    @overload
-    def on(self, event: str, handler: F) -> F: ...
-    def on(self, event: str, handler: F | None = None) -> F | Callable[[F], F]:
-        """Call ``handler`` at ``connection(socket)``, ``connect(socket)`` or ``error(exception, socket, event)``.
+    def _tables(self) -> tuple[HandlerTable, ...]:
+        shared = self.socket_handlers
+        return (self._handlers,) if shared is None else (self._handlers, shared)
 
-        Also a decorator. ``error`` is told what the handlers of this namespace let out.
-        """
-        return self._listen(event, handler, False)
+    def _place(self, event: str) -> tuple[HandlerTable, Payload]:
+        return self._handlers, Payload.NONE if event in _SERVER_EVENTS else Payload.ALL
 
-    @overload
-    def once(self, event: str) -> Callable[[F], F]: ...
-    @overload
-    def once(self, event: str, handler: F) -> F: ...
-    def once(self, event: str, handler: F | None = None) -> F | Callable[[F], F]:
-        """As :meth:`on`, for the next time only."""
-        return self._listen(event, handler, True)
+    def _shared_place(self, event: str) -> tuple[HandlerTable, Payload]:
+        if event in WELCOME_EVENTS:
+            return self._place(event)
+        check_listenable(event)
+        if self.socket_handlers is None:
+            self.socket_handlers = HandlerTable()
+        return self.socket_handlers, Payload.NONE if event in LOCAL_EVENTS else Payload.REST
 
-    def _listen(self, event: str, handler: F | None, once: bool) -> F | Callable[[F], F]:
-        if handler is None:
-            return lambda function: self._listen(event, function, once)  # type: ignore[return-value]
-        self._handlers.add(event, handler, once, typed=event not in _SERVER_EVENTS)
-        return handler
-
-    def off(self, event: str | None = None, handler: Function | None = None) -> None:
-        """Forget a handler, all of an event, or all there are."""
-        self._handlers.remove(event, handler)
-
-    def use(self, middleware: Middleware) -> Middleware:
+    def use(self, middleware: M) -> M:
         """Ask ``middleware(socket)`` about each client before it connects; it refuses by raising.
 
         ``raise ConnectionRefused("not authorized", data={...})`` gives the client its ``connect_error``.
@@ -147,6 +230,7 @@ class Namespace(Broadcasting):
         _check_server_event(event)
         return await self.adapter.server_side_emit_with_ack((event, *args), timeout)
 
+    @final
     def on_server_side_emit(
         self, args: Sequence[Any], ack: Callable[[tuple[Any, ...]], None] | None = None
     ) -> None:
@@ -159,20 +243,26 @@ class Namespace(Broadcasting):
     # --- for the floor --------------------------------------------------------------------------
 
     @property
+    @final
     def wheel(self) -> TimerWheel:
         """The server's timer wheel."""
         return self._host.wheel
 
+    @final
     def next_ack_id(self) -> int:
         """One counter for all sockets, as in the official server."""
         self._ack_ids += 1
         return self._ack_ids - 1
 
+    @final
     def inherit(self, parent: Namespace) -> None:
         """Take over the middlewares and listeners that ``parent`` has now."""
         self._handlers = parent._handlers.copy()
+        if parent.socket_handlers is not None:
+            self.socket_handlers = parent.socket_handlers.copy()
         self._middlewares = parent._middlewares
 
+    @final
     def connect(self, connection: Connection, auth: dict[str, Any]) -> None:
         """A client asks to join: through the middlewares, then in."""
         session = connection.session
@@ -204,36 +294,49 @@ class Namespace(Broadcasting):
         self.sockets[socket.id] = socket
         socket.on_connected()
         self._host.on_joined(connection)
-        for event in ("connect", "connection"):
+        for event in WELCOME_EVENTS:
             handlers = self._handlers.take(event)
             if handlers:
                 run_handlers(handlers, event, (socket,), None, partial(self._handler_failed, socket))
 
+    @final
     def announce(self, event: str, *args: Any) -> None:
         """Tell the listeners of this namespace, not its clients."""
         handlers = self._handlers.take(event)
         if handlers:
             run_handlers(handlers, event, args, None, _listener_failed)
 
+    @final
     def forget(self, socket_id: str, connection: Connection) -> None:
         """A socket has disconnected."""
         self.sockets.pop(socket_id, None)
         connection.left(self.name)
         self.check_vacancy()
 
+    @final
     def check_vacancy(self) -> None:
         """Somebody has gone, or did not come in after all."""
-        if self.on_vacant is not None and not self.sockets and not self._joining:
-            self.on_vacant()
+        if self.when_vacant is not None and not self.sockets and not self._joining:
+            self.when_vacant()
+
+    @final
+    def overhear(self, socket_id: str, overheard: bool) -> None:
+        """Whether a socket's outgoing catch-alls want to hear of broadcasts."""
+        if overheard:
+            self.overheard.add(socket_id)
+        else:
+            self.overheard.discard(socket_id)
 
     def _handler_failed(self, socket: Socket, error: Exception, event: Any) -> None:
         log_handler_error(error, event, repr(socket))
         self.report(error, socket, event)
 
+    @final
     def report(self, error: Exception, socket: Any, event: Any) -> None:
         """Tell the ``error`` listeners what a handler has let out."""
         self.announce("error", error, socket, event)
 
+    @final
     def shut_down(self) -> None:
         """The server ends: every socket hears ``server shutting down``; nothing is sent."""
         for socket in list(self.sockets.values()):

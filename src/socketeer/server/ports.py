@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from socketeer.messaging.connection import Connection
+from socketeer.messaging.handlers import HandlerTable
 from socketeer.server.adapter import Adapter, AdapterHost
 
 
@@ -23,6 +24,15 @@ class BroadcastSite(AdapterHost, Protocol):
 
 class Home(BroadcastSite, Protocol):
     """A namespace, as one of its sockets sees it."""
+
+    @property
+    def socket_handlers(self) -> HandlerTable | None:
+        """Handlers of the events of all its sockets; None if there never were any."""
+        ...
+
+    def overhear(self, socket_id: str, overheard: bool) -> None:
+        """Whether a socket's outgoing catch-alls want to hear of broadcasts."""
+        ...
 
     def forget(self, socket_id: str, connection: Connection) -> None:
         """The socket has disconnected."""

@@ -5,16 +5,17 @@ https://socket.io/docs/v4/server-api/#server
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Collection, Mapping
 from functools import partial
-from typing import Any, Literal, overload
+from typing import Any, Literal, TypeVar, overload
 
 from socketeer.engine.server import EngineServer
 from socketeer.engine.session import Session
 from socketeer.engine.timers import Timer, TimerWheel
 from socketeer.errors import OptionError
 from socketeer.messaging.connection import Connection
-from socketeer.messaging.handlers import F, Function
+from socketeer.messaging.handlers import Function, HandlerTable, Payload
+from socketeer.messaging.listening import M
 from socketeer.options import (
     AllowRequest,
     Backpressure,
@@ -30,8 +31,8 @@ from socketeer.options import (
 from socketeer.protocol.parsers import PacketParser, choose_parser
 from socketeer.server.adapter import Adapter, AdapterFactory
 from socketeer.server.dynamic import NameRule, ParentNamespace, Parents
+from socketeer.server.events import SharedListening
 from socketeer.server.memory import MemoryAdapter
-from socketeer.server.middleware import Middleware
 from socketeer.server.namespace import Namespace
 from socketeer.server.operators import Broadcasting, BroadcastOperator
 from socketeer.server.v2_clients import is_v2, parse_address
@@ -39,9 +40,11 @@ from socketeer.server.v2_clients import is_v2, parse_address
 _ENGINE = EngineOptions()
 _SERVER = ServerOptions()
 
+N = TypeVar("N", bound=Namespace)
 
-class BaseServer(Broadcasting):
-    """Namespaces, and the main one's methods at hand. :class:`socketeer.Server` adds the ways to run it.
+
+class BaseServer(Broadcasting, SharedListening):
+    """Namespaces, and the main one's methods and events at hand. :class:`socketeer.Server` adds the ways to run it.
 
     Attributes:
         engine: the Engine.IO server below, with its own events.
@@ -144,9 +147,13 @@ class BaseServer(Broadcasting):
     @overload
     def of(self, name: str, listener: Function | None = None) -> Namespace: ...
     @overload
+    def of(self, name: N, listener: Function | None = None) -> N: ...
+    @overload
     def of(self, name: NameRule, listener: Function | None = None) -> ParentNamespace: ...
-    def of(self, name: str | NameRule, listener: Function | None = None) -> Namespace:
+    def of(self, name: str | Namespace | NameRule, listener: Function | None = None) -> Namespace:
         r"""The namespace of that name, made if it is not there; or one that makes namespaces as clients ask for them.
+
+        Or attach one that you have made yourself, of a class of your own: ``chat = io.of(Chat("/chat"))``.
 
         ::
 
@@ -157,7 +164,7 @@ class BaseServer(Broadcasting):
         See https://socket.io/docs/v4/namespaces/#dynamic-namespaces.
 
         Args:
-            name: a name, to which a missing slash in front is added; a compiled pattern, which may match
+            name: a namespace; a name, to which a missing slash in front is added; a compiled pattern, which may match
                 anywhere in the name (``^`` and ``$`` tie it to the ends); or a function
                 ``(name, auth) -> bool``, plain or async, given the client's ``auth`` (empty where there is
                 none). Patterns and functions are asked in the order in which they were given here, and the
@@ -170,10 +177,13 @@ class BaseServer(Broadcasting):
             pattern becomes a child of its parent; functions are only asked when clients connect.
 
         Raises:
-            UsageError: ``name`` is none of the three.
+            UsageError: ``name`` is none of the four; or a namespace that is another server's, or whose name
+                is taken.
         """
         if isinstance(name, str):
             nsp = self._named(name if name.startswith("/") else f"/{name}")
+        elif isinstance(name, Namespace):
+            nsp = self._attach(name)
         else:
             nsp = self._parents.add(name)
         if listener is not None:
@@ -183,35 +193,37 @@ class BaseServer(Broadcasting):
     def _named(self, name: str) -> Namespace:
         nsp = self._namespaces.get(name) or self._parents.adopt(name)
         if nsp is None:
-            nsp = self._namespaces[name] = Namespace(name, self)
-            if name != "/":
-                self.sockets.announce("new_namespace", nsp)
+            nsp = self._attach(Namespace(name))
         return nsp
 
-    @overload
-    def on(self, event: str) -> Callable[[F], F]: ...
-    @overload
-    def on(self, event: str, handler: F) -> F: ...
-    def on(self, event: str, handler: F | None = None) -> F | Callable[[F], F]:
-        """Call ``handler`` at ``connection(socket)`` and the other events of the main namespace.
+    def register_namespace(self, namespace: N) -> N:
+        """The same as :meth:`of`, under the name that users of python-socketio know."""
+        return self.of(namespace)
 
-        ``new_namespace(namespace)`` tells of each namespace that is made. Also a decorator.
-        """
-        return self.sockets.on(event) if handler is None else self.sockets.on(event, handler)
+    def _attach(self, nsp: Namespace) -> Namespace:
+        there = self._namespaces.get(nsp.name)
+        if there is nsp:
+            return nsp
+        nsp.attach(self, there)
+        if there is not None:
+            self._parents.release(there)
+        self._namespaces[nsp.name] = nsp
+        if nsp.name == "/":
+            self.sockets = nsp
+        elif there is None:
+            self.sockets.announce("new_namespace", nsp)
+        return nsp
 
-    @overload
-    def once(self, event: str) -> Callable[[F], F]: ...
-    @overload
-    def once(self, event: str, handler: F) -> F: ...
-    def once(self, event: str, handler: F | None = None) -> F | Callable[[F], F]:
-        """As :meth:`on`, for the next time only."""
-        return self.sockets.once(event) if handler is None else self.sockets.once(event, handler)
+    def _tables(self) -> tuple[HandlerTable, ...]:
+        return self.sockets._tables()  # noqa: SLF001 - a server listens in its main namespace
 
-    def off(self, event: str | None = None, handler: Function | None = None) -> None:
-        """Forget a handler, all of an event, or all there are."""
-        self.sockets.off(event, handler)
+    def _place(self, event: str) -> tuple[HandlerTable, Payload]:
+        return self.sockets._place(event)  # noqa: SLF001
 
-    def use(self, middleware: Middleware) -> Middleware:
+    def _shared_place(self, event: str) -> tuple[HandlerTable, Payload]:
+        return self.sockets._shared_place(event)  # noqa: SLF001
+
+    def use(self, middleware: M) -> M:
         """Ask ``middleware(socket)`` about each client of the main namespace; see :meth:`Namespace.use`."""
         return self.sockets.use(middleware)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from typing import Any, Protocol
 
 from socketeer.engine.session import Session
@@ -40,6 +40,15 @@ class Single(Protocol):
     @property
     def gone(self) -> bool:
         """Whether it has disconnected."""
+        ...
+
+    @property
+    def direct(self) -> bool:
+        """Whether it is there, and no outgoing catch-all listens."""
+        ...
+
+    def hear_outgoing(self, args: Sequence[Any]) -> None:
+        """Tell the outgoing catch-alls of an event: its name and its arguments."""
         ...
 
 
@@ -121,6 +130,10 @@ class SocketOperator:
     def _emit(self, event: str, ack_id: int | None, args: tuple[Any, ...]) -> None:
         check_event(event)
         socket, flags = self._socket, self._flags
-        if not socket.gone and (not flags.volatile or socket.conn.writable()):
+        if not socket.direct:
+            socket.hear_outgoing((event, *args))
+            if socket.gone:
+                return
+        if not flags.volatile or socket.conn.writable():
             nsp = socket.nsp
             socket.conn.send(nsp.parser.encode_event(nsp.prefix, ack_id, (event, *args), flags.compress))

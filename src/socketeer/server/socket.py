@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from enum import Enum
-from typing import Any, Final, overload
+from typing import Any
 
 from socketeer.engine.session import Session
-from socketeer.errors import ReservedEventError
 from socketeer.messaging.acks import AckTable
 from socketeer.messaging.connection import Connection
-from socketeer.messaging.dispatch import log_handler_error, run_handler, run_handlers
-from socketeer.messaging.handlers import Ack, F, Function, HandlerTable
+from socketeer.messaging.dispatch import (
+    log_handler_error,
+    make_ack,
+    run_catch_alls,
+    run_for,
+    run_handler,
+    run_handlers,
+)
+from socketeer.messaging.handlers import Ack, HandlerTable, Payload
+from socketeer.messaging.listening import M, SocketListening, Watch
 from socketeer.protocol.packet import ACK, DISCONNECT, EVENT, RESERVED_EVENTS, Packet
 from socketeer.server.adapter import Flags, Room, Target
+from socketeer.server.events import LOCAL_EVENTS, check_listenable
 from socketeer.server.handshake import Handshake
-from socketeer.server.middleware import Middleware, run_middlewares
+from socketeer.server.middleware import run_middlewares
 from socketeer.server.operators import BroadcastOperator, check_event, room_names
 from socketeer.server.ports import Home
 from socketeer.server.published import published
@@ -25,9 +33,6 @@ from socketeer.server.v2_clients import is_v2
 
 log = logging.getLogger("socketeer")
 
-#: Events that the server itself tells; a client that sends one of these names reaches no listener.
-LOCAL_EVENTS = frozenset({"disconnect", "disconnecting", "error"})
-_RESERVED_FOR_LISTENERS = frozenset({"connect", "connect_error", "newListener", "removeListener"})
 _NO_FLAGS = Flags()
 
 
@@ -42,11 +47,12 @@ class Life(Enum):
     DISCONNECTED = "disconnected"
 
 
-_DISCONNECTED: Final = Life.DISCONNECTED
-
-
-class Socket:
+class Socket(SocketListening):
     """One client in one namespace.
+
+    Its events are the client's, and three that come from the server itself:
+    ``disconnecting(reason)``, ``disconnect(reason, description)`` and ``error(exception)``. What a
+    listener returns is its acknowledgement.
 
     Attributes:
         id: 20 characters, the same as ``socket.id`` on the client.
@@ -54,6 +60,7 @@ class Socket:
         data: a dict of your own.
         handshake: what the client said when it connected.
         conn: the Engine.IO session below, shared with the client's other namespaces.
+        direct: for the floor: whether an emit has nobody to tell of it, and somebody to go to.
     """
 
     __slots__ = (
@@ -61,11 +68,10 @@ class Socket:
         "_connection",
         "_data",
         "_drained",
-        "_handlers",
         "_life",
-        "_middlewares",
         "acks",
         "conn",
+        "direct",
         "handshake",
         "id",
         "nsp",
@@ -73,18 +79,18 @@ class Socket:
     )
 
     def __init__(self, socket_id: str, nsp: Home, connection: Connection, handshake: Handshake) -> None:
+        super().__init__()
         self.id = socket_id
         self.nsp = nsp
         self.handshake = handshake
         self.recovered = False
         self.acks = AckTable()
         self.conn: Session = connection.session
+        self.direct = True
         self._connection = connection
         self._data: dict[str, Any] | None = None
         self._drained = Drained(self.conn)
-        self._handlers = HandlerTable()
         self._life = Life.JOINING
-        self._middlewares: tuple[Middleware, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Socket {self.id} {self.nsp.name[:100]!r} {self._life.value}>"
@@ -120,49 +126,26 @@ class Socket:
 
     # --- listening ------------------------------------------------------------------------------
 
-    @overload
-    def on(self, event: str) -> Callable[[F], F]: ...
-    @overload
-    def on(self, event: str, handler: F) -> F: ...
-    def on(self, event: str, handler: F | None = None) -> F | Callable[[F], F]:
-        """Call ``handler`` at each ``event`` from the client; also a decorator.
+    def _place(self, event: str) -> tuple[HandlerTable, Payload]:
+        check_listenable(event)
+        return self._own_handlers(), Payload.NONE if event in LOCAL_EVENTS else Payload.ALL
 
-        ``disconnecting(reason)``, ``disconnect(reason, description)`` and ``error(exception)`` come
-        from the server itself. What a handler returns is its acknowledgement.
-
-        Raises:
-            ReservedEventError: nobody can send an event of that name.
-        """
-        return self._listen(event, handler, False)
-
-    @overload
-    def once(self, event: str) -> Callable[[F], F]: ...
-    @overload
-    def once(self, event: str, handler: F) -> F: ...
-    def once(self, event: str, handler: F | None = None) -> F | Callable[[F], F]:
-        """As :meth:`on`, for the next time only."""
-        return self._listen(event, handler, True)
-
-    def _listen(self, event: str, handler: F | None, once: bool) -> F | Callable[[F], F]:
-        if event in _RESERVED_FOR_LISTENERS:
-            raise ReservedEventError(f'"{event}" is a reserved event name: no client can send it')
-        if handler is None:
-            return lambda function: self._listen(event, function, once)  # type: ignore[return-value]
-        self._handlers.add(event, handler, once, typed=event not in LOCAL_EVENTS)
-        return handler
-
-    def off(self, event: str | None = None, handler: Function | None = None) -> None:
-        """Forget a handler, all of an event, or all there are."""
-        self._handlers.remove(event, handler)
-
-    def use(self, middleware: Middleware) -> Middleware:
+    def use(self, middleware: M) -> M:
         """Ask ``middleware(args)`` about each event before its handlers; ``args[0]`` is the name.
 
         It may change the list, and refuses by raising: the event goes no further, ``error``
-        listeners get the exception. See https://socket.io/docs/v4/server-api/#socketusefn.
+        listeners get the exception. Also a decorator.
+        See https://socket.io/docs/v4/server-api/#socketusefn.
         """
-        self._middlewares = (*self._middlewares, middleware)
+        watch = self._own_watch()
+        watch.middlewares = (*watch.middlewares, middleware)
         return middleware
+
+    def _catch_alls_changed(self) -> None:
+        overheard = bool(self.listeners_any_outgoing())
+        gone = self._life is Life.DISCONNECTED
+        self.direct = not overheard and not gone
+        self.nsp.overhear(self.id, overheard and not gone)
 
     # --- sending --------------------------------------------------------------------------------
 
@@ -175,10 +158,12 @@ class Socket:
         """
         if type(event) is not str or event in RESERVED_EVENTS:
             check_event(event)
-        if self._life is not _DISCONNECTED:
+        if self.direct:
             nsp = self.nsp
             send = self.conn.send  # a name first: calling a slot's content at once is slow in Python 3.11
             send(nsp.parser.encode_event(nsp.prefix, None, (event, *args)))
+        else:
+            SocketOperator(self, _NO_FLAGS).emit(event, *args)
         return self._drained
 
     def send(self, *args: Any) -> Drained:
@@ -266,6 +251,7 @@ class Socket:
     def on_refused(self) -> None:
         """A middleware has turned it away, or its connection has gone meanwhile."""
         self._life = Life.DISCONNECTED
+        self._catch_alls_changed()
         self.nsp.adapter.leave_all(self.id)
 
     # --- from the connection --------------------------------------------------------------------
@@ -274,35 +260,62 @@ class Socket:
         """An EVENT, an ACK or a DISCONNECT has come."""
         kind = packet.type
         if kind == EVENT:
-            if self._middlewares:
-                self._ask_middlewares(packet)
-            else:
+            if self._watch is None:
                 self._dispatch(packet.data, packet.id)
+            else:
+                self._pass_watch(self._watch, packet)
         elif kind == ACK:
             if packet.id is not None:
                 self.acks.resolve(packet.id, packet.data)
         elif kind == DISCONNECT:
             self._end("client namespace disconnect", None)
 
-    def _ask_middlewares(self, packet: Packet) -> None:
+    def _pass_watch(self, watch: Watch, packet: Packet) -> None:
+        """Catch-alls, then middlewares, then the handlers, as in the official server."""
+        args, ack_id = packet.data, packet.id
+        ack = make_ack(self, ack_id)
+
         def verdict(error: Exception | None) -> None:
             if error is not None:
                 self._tell("error", error)
             elif self._life is Life.CONNECTED:
-                self._dispatch(packet.data, packet.id)
+                self._dispatch(args, ack_id, ack)
 
-        run_middlewares(self._middlewares, packet.data, verdict)
+        if args:
+            run_catch_alls(watch.incoming, args, ack, self._handler_failed)
+        if watch.middlewares:
+            run_middlewares(watch.middlewares, args, verdict)
+        else:
+            verdict(None)
 
-    def _dispatch(self, args: list[Any], ack_id: int | None) -> None:
+    def _dispatch(self, args: list[Any], ack_id: int | None, ack: Ack | None = None) -> None:
         if not args or args[0] in LOCAL_EVENTS:
             return
         event = args.pop(0)
         handlers = self._handlers.take(event)
-        if ack_id is None and len(handlers) == 1:
+        shared = self.nsp.socket_handlers
+        if shared is not None and (common := shared.get(event)):
+            run_for(self, common, handlers, event, args, ack or make_ack(self, ack_id), self._handler_failed)
+        elif ack_id is None and len(handlers) == 1:
             run_handler(handlers[0], event, args, None, None, self._handler_failed)
         elif handlers:
-            ack = None if ack_id is None else Ack(_AckSender(self, ack_id))
-            run_handlers(handlers, event, args, ack, self._handler_failed)
+            run_handlers(handlers, event, args, ack or make_ack(self, ack_id), self._handler_failed)
+
+    def hear_outgoing(self, args: Sequence[Any]) -> None:
+        """Tell the outgoing catch-alls of an event: its name and its arguments."""
+        if self._watch is not None:
+            run_catch_alls(self._watch.outgoing, args, None, self._outgoing_failed)
+
+    def _outgoing_failed(self, error: Exception, event: Any) -> None:
+        watch = self._own_watch()
+        if watch.failing:  # an `error` listener emits, and the catch-all fails at that again
+            log_handler_error(error, event, repr(self))
+            return
+        watch.failing = True
+        try:
+            self._handler_failed(error, event)
+        finally:
+            watch.failing = False
 
     def send_ack(self, ack_id: int, args: Sequence[Any]) -> None:
         """Acknowledge an event of the client."""
@@ -348,25 +361,14 @@ class Socket:
         self._life = Life.LEAVING
         self._tell("disconnecting", reason, description)
         self._life = Life.DISCONNECTED
+        self._catch_alls_changed()
         self.nsp.adapter.leave_all(self.id)
         self.nsp.forget(self.id, self._connection)
         self.acks.fail_all()
         self._tell("disconnect", reason, description)
 
     def _tell(self, event: str, *args: Any) -> None:
-        handlers = self._handlers.take(event)
-        if handlers:
-            run_handlers(handlers, event, args, None, self._handler_failed)
-
-
-class _AckSender:
-    """Sends one acknowledgement; not a closure, which would hold the packet as well."""
-
-    __slots__ = ("_id", "_socket")
-
-    def __init__(self, socket: Socket, ack_id: int) -> None:
-        self._socket = socket
-        self._id = ack_id
-
-    def __call__(self, args: Sequence[Any]) -> None:
-        self._socket.send_ack(self._id, args)
+        handlers, shared = self._handlers.take(event), self.nsp.socket_handlers
+        if shared is not None or handlers:
+            common = () if shared is None else shared.get(event)
+            run_for(self, common, handlers, event, args, None, self._handler_failed)
