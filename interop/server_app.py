@@ -19,7 +19,7 @@ from typing import Any
 
 from interop.profiles import PROFILES
 from interop.server_handlers import aimed, attach
-from socketeer import ConnectionRefused, Server, Socket
+from socketeer import Ack, ConnectionRefused, Namespace, Server, Socket, event
 from socketeer.server.dynamic import ParentNamespace
 
 
@@ -144,6 +144,49 @@ def checked(io: Server, log: Log) -> None:
         log.welcome(socket)
 
 
+class Classroom(Namespace):
+    """Handlers as methods."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__("/classroom")
+        self.log = log
+
+    def note(self, kind: str, socket: Socket, **detail: Any) -> None:
+        self.log.write(kind, tag_of(socket), id=socket.id, **detail)
+
+    def on_connection(self, socket: Socket) -> None:
+        self.note("enters", socket, present=socket.id in self.sockets)
+
+    def on_disconnecting(self, socket: Socket, reason: str) -> None:
+        self.note("leaving", socket, reason=reason, rooms=list(socket.rooms))
+
+    def on_disconnect(self, socket: Socket, reason: str) -> None:
+        self.note("left", socket, reason=reason, rooms=list(socket.rooms))
+
+    @event("say aloud")
+    def say(self, socket: Socket, text: str, room: str) -> tuple[str, int]:
+        socket.join(room)
+        self.to(room).emit("said", text)
+        return "heard", len(text)
+
+    async def on_later(self, socket: Socket, value: Any) -> Any:
+        await asyncio.sleep(0.005)
+        return value
+
+    def on_by_hand(self, socket: Socket, ack: Ack) -> None:
+        ack("once")
+        ack("twice")
+
+    def on_shared(self, socket: Socket) -> str:
+        return "the class"
+
+    def on_binary(self, socket: Socket, data: bytes) -> bytes:
+        return data
+
+    def on_go(self, socket: Socket) -> None:
+        socket.disconnect()
+
+
 def dynamic(io: Server, log: Log) -> None:
     """Namespaces made when they are asked for: by patterns, whose middleware they inherit, and by functions."""
 
@@ -213,6 +256,7 @@ def make(profile: str) -> Server:
     secret(io, log)
     eager(io, log)
     checked(io, log)
+    io.of(Classroom(log))
     if profile.startswith("dynamic"):
         dynamic(io, log)
     for namespace in (io.of("/"), io.of("/chat")):

@@ -163,23 +163,47 @@ def listening(socket: Socket, note: Note) -> None:
         for name in names:
             socket.on(name, listener(name))
 
+    @socket.on("listen in order")
+    def listen_in_order() -> list[int]:
+        def step(name: str) -> Callable[[str], None]:
+            return lambda event: note("step", step=name) if event == "ordered" else None
+
+        socket.on_any(step("second"))
+        socket.prepend_any(step("first"))
+        socket.on_any(step("third"))
+        socket.use(lambda args: step("middleware")(args[0]))
+        socket.on("ordered", lambda: note("step", step="handler"))
+        socket.prepend("ordered", lambda: note("step", step="handler in front"))
+        socket.on_any_outgoing(step("out second"))
+        socket.prepend_any_outgoing(step("out first"))
+        return [
+            len(socket.listeners_any()),
+            len(socket.listeners_any_outgoing()),
+            socket.listener_count("ordered"),
+        ]
+
+    @socket.on("answer any")
+    def answer_any() -> None:
+        @socket.on_any
+        def answer(event: str, *args: Any, ack: Ack) -> None:
+            if event == "answered by any":
+                ack(*args, "from the catch-all")
+
     @socket.on("listen to any")
     def listen_to_any() -> None:
-        target: Any = socket
-
         def incoming(event: str, *args: Any) -> None:
-            note("any", event=event, args=[arg for arg in args if not callable(arg)])
+            note("any", event=event, args=args)
 
         def outgoing(event: str, *args: Any) -> None:
             note("any outgoing", event=event, args=args)
 
-        target.on_any(incoming)
-        target.on_any_outgoing(outgoing)
+        socket.on_any(incoming)
+        socket.on_any_outgoing(outgoing)
 
         @socket.once("stop listening")
         def stop_listening() -> None:
-            target.off_any(incoming)
-            target.off_any_outgoing(outgoing)
+            socket.off_any(incoming)
+            socket.off_any_outgoing(outgoing)
 
 
 def acknowledgements(socket: Socket, note: Note) -> None:

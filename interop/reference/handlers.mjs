@@ -77,6 +77,27 @@ function events(socket, note) {
     });
     callback();
   });
+  socket.on("listen in order", (callback) => {
+    const step = (name) => (event) => event === "ordered" && note("step", { step: name });
+    socket.onAny(step("second"));
+    socket.prependAny(step("first"));
+    socket.onAny(step("third"));
+    socket.use(([event], next) => {
+      step("middleware")(event);
+      next();
+    });
+    socket.on("ordered", () => note("step", { step: "handler" }));
+    socket.prependListener("ordered", () => note("step", { step: "handler in front" }));
+    socket.onAnyOutgoing(step("out second"));
+    socket.prependAnyOutgoing(step("out first"));
+    callback([socket.listenersAny().length, socket.listenersAnyOutgoing().length, socket.listenerCount("ordered")]);
+  });
+  socket.on("answer any", (callback) => {
+    socket.onAny((event, ...args) => {
+      if (event === "answered by any") args.pop()(...args, "from the catch-all");
+    });
+    callback();
+  });
   socket.on("listen to", (names, callback) => {
     for (const name of names) socket.on(name, (...args) => note("heard", { event: name, args }));
     callback();

@@ -97,6 +97,31 @@ checked.on("connection", (socket) => {
   welcome(socket);
 });
 
+// What a Namespace class of ours does with its methods, by listeners of each socket.
+const classroom = io.of("/classroom");
+classroom.on("connection", (socket) => {
+  const note = (kind, detail) => log(kind, socket.handshake.query.tag, { id: socket.id, ...detail });
+  note("enters", { present: classroom.sockets.size > 0 });
+  socket.on("disconnecting", (reason) => note("leaving", { reason, rooms: [...socket.rooms] }));
+  socket.on("disconnect", (reason) => note("left", { reason, rooms: [...socket.rooms] }));
+  socket.on("say aloud", (text, room, callback) => {
+    socket.join(room);
+    classroom.to(room).emit("said", text);
+    callback("heard", text.length);
+  });
+  socket.on("later", async (value, callback) => {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    callback(value);
+  });
+  socket.on("by_hand", (callback) => {
+    callback("once");
+    callback("twice");
+  });
+  socket.on("shared", (callback) => socket.listenerCount("shared") === 1 && callback("the class"));
+  socket.on("binary", (bytes, callback) => callback(bytes));
+  socket.on("go", () => socket.disconnect());
+});
+
 if (profile.startsWith("dynamic")) {
   const parent = io.of(/^\/dynamic-\w+$/);
   parent.use((socket, next) => {

@@ -527,7 +527,7 @@ def test_what_is_no_namespace() -> None:
         io.of(Forgetful())
     wrong: Any
     for wrong in (Chat, 7, None):
-        with pytest.raises(UsageError, match="expected a name or a namespace"):
+        with pytest.raises(UsageError, match=r"expected a name, .* or a namespace, as in io.of\(Chat"):
             io.of(wrong)
 
 
