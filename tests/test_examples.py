@@ -103,3 +103,38 @@ class TestJsonParser(ParserContract):
         from examples.json_parser import JsonParser
 
         return JsonParser()
+
+
+@pytest.fixture
+def class_based() -> Iterator[Command]:
+    with socketeer("run", "class_based:io", "--port", "0", cwd=EXAMPLES) as process:
+        yield process
+
+
+async def test_a_chat_as_a_class(class_based: Command) -> None:
+    port = port_of(class_based.wait_for("listens on"))
+    nameless, ada, bob = [await WebSocket.open(port) for _ in range(3)]
+    await nameless.send("40/chat,")
+    assert await nameless.message() == '4/chat,{"message":"name: expected some text"}'
+    for number, (client, name) in enumerate(((ada, "Ada"), (bob, "Bob")), 1):
+        await client.send(f'40/chat,{{"name":"{name}"}}')
+        assert str(await client.message()).startswith('0/chat,{"sid":')
+        assert await client.message() == f'2/chat,["welcome",{number}]'
+
+    await ada.send('42/chat,0["chat message","den","hi"]')
+    assert await ada.message() == '3/chat,0["enter the room first"]'
+    await ada.send('42/chat,1["enter","den"]')
+    assert await ada.message() == '3/chat,1["you are in den"]'
+    await bob.send('42/chat,0["enter","den"]')
+    assert await bob.message() == '3/chat,0["you are in den"]'
+    assert await ada.message() == '2/chat,["entered","den","Bob"]'
+    await bob.send('42/chat,1["chat message","den","hello"]')
+    assert await bob.message() == '2/chat,["chat message","den","Bob","hello"]'
+    assert await bob.message() == '3/chat,1["delivered"]'
+    assert await ada.message() == '2/chat,["chat message","den","Bob","hello"]'
+
+    await bob.bye()
+    assert await ada.message() == '2/chat,["left","den","Bob"]'
+    await ada.bye()
+    await nameless.bye()
+    assert class_based.stop() < 1

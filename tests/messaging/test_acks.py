@@ -221,3 +221,12 @@ def test_one_value_comes_back_as_it_went(value: Any) -> None:
 @given(st.lists(st.integers(), min_size=2))
 def test_several_values_come_back_as_a_tuple(values: list[int]) -> None:
     assert unpack(list(pack(tuple(values)))) == tuple(values)
+
+
+def test_a_table_that_was_never_used_holds_nothing() -> None:
+    table = AckTable()
+    table.resolve(1, [])
+    table.forget(1)
+    table.fail_all()
+    assert len(table) == 0
+    assert table._waiters is None

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from socketeer.errors import InvalidPayload, UsageError
-from socketeer.messaging.handlers import Ack, Handler, HandlerTable, read_signature
+from socketeer.messaging.handlers import NO_HANDLERS, Ack, Handler, HandlerTable, Payload, read_signature
 from tests.messaging.calling import Recorder, call
 
 # --- how many -----------------------------------------------------------------------------------
@@ -253,6 +253,44 @@ def test_ack_that_nobody_waits_for() -> None:
     ack("into the void")
 
 
+# --- whose the first argument is -----------------------------------------------------------------
+
+
+def test_the_first_argument_may_be_ours() -> None:
+    def handler(socket: int, number: int = 0) -> list[Any]:
+        return [socket, number]
+
+    signature = Handler(handler, payload=Payload.REST).signature
+    assert signature.fit(["no number", 1], Ack(None)) == ["no number", 1]
+    with pytest.raises(InvalidPayload, match="argument 'number'"):
+        signature.fit(["no number", "text"], Ack(None))
+    with pytest.raises(InvalidPayload, match="argument 'socket'"):
+        Handler(handler).signature.fit(["text"], Ack(None))
+
+
+def test_an_acknowledgement_may_stand_before_it() -> None:
+    def handler(ack: Ack, socket: int, number: int) -> None: ...
+
+    ack = Ack(None)
+    assert Handler(handler, payload=Payload.REST).signature.fit(["ours", 1], ack) == [ack, "ours", 1]
+
+
+def test_what_is_ours_is_not_counted_to_the_peer() -> None:
+    def handler(socket: Any, one: Any, two: Any) -> None: ...
+
+    with pytest.raises(InvalidPayload, match="at least 2 arguments, got 1"):
+        Handler(handler, payload=Payload.REST).signature.fit(["ours", 1], Ack(None))
+
+
+def test_one_function_in_several_places() -> None:
+    def handler(value: int) -> None: ...
+
+    assert Handler(handler, payload=Payload.ALL).signature.parameters[0].type is int
+    for payload in (Payload.REST, Payload.NONE):
+        assert Handler(handler, payload=payload).signature.parameters[0].type is Any
+    assert Handler(handler, payload=Payload.ALL).signature.parameters[0].type is int
+
+
 # --- the table ----------------------------------------------------------------------------------
 
 
@@ -272,6 +310,22 @@ def test_listeners_in_the_order_of_registration() -> None:
     assert functions(table.get("chat")) == [second, first, second]
     assert table.get("else") == ()
     assert table.names() == ["chat"]
+
+
+def test_one_that_comes_first() -> None:
+    table = HandlerTable()
+    table.add("chat", first, first=True)
+    table.add("chat", second, first=True)
+    table.add("chat", first, once=True)
+    assert functions(table.take("chat")) == [second, first, first]
+    assert functions(table.get("chat")) == [second, first]
+
+
+def test_nobodys_table_stays_empty() -> None:
+    NO_HANDLERS.remove(None, None)
+    NO_HANDLERS.remove("chat", first)
+    assert NO_HANDLERS.take("chat") == ()
+    assert NO_HANDLERS.names() == []
 
 
 def test_once() -> None:

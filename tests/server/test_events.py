@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 from typing import Any, assert_type
 
@@ -341,6 +342,32 @@ def test_names_that_are_only_a_little_like_ours() -> None:
         handler.__name__ = name
         io.event(handler)
     assert len(io.event_names()) == 5
+
+
+async def test_children_of_a_dynamic_namespace_have_their_parents_handlers() -> None:
+    lobby = Lobby()
+    parent = lobby.io.of(re.compile(r"^/room-\d+$"))
+    parent.event("x", lambda socket: socket.nsp.name)
+    client, _ = lobby.connected("/room-1")
+    parent.event("y", lambda: "late")
+    later, _ = lobby.connected("/room-2")
+    assert client.asks('42/room-1,0["x"]', '42/room-1,1["y"]') == ['43/room-1,0["/room-1"]']
+    assert later.asks('42/room-2,0["x"]', '42/room-2,1["y"]') == [
+        '43/room-2,0["/room-2"]',
+        '43/room-2,1["late"]',
+    ]
+    lobby.io.of("/room-1").off("x")
+    assert parent.has_listeners("x")
+
+
+async def test_a_class_in_the_place_of_an_unused_child() -> None:
+    lobby = Lobby()
+    parent = lobby.io.of(re.compile("^/room-"))
+    lobby.io.of("/room-1")
+    mine = lobby.io.of(Chat("/room-1"))
+    assert parent.children == ()
+    assert lobby.io.of("/room-1") is mine
+    parent.emit("x")
 
 
 # --- a class ------------------------------------------------------------------------------------

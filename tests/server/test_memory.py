@@ -233,3 +233,22 @@ class Rooms(RuleBasedStateMachine):
 
 TestRooms = cast(Any, Rooms).TestCase
 TestRooms.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
+
+
+async def test_only_the_receivers_that_listen_are_told() -> None:
+    lobby = Lobby()
+    (_, one), (_, two), (_, three) = (lobby.connected() for _ in range(3))
+    heard: list[Any] = []
+    for socket in (one, two):
+        socket.on_any_outgoing(lambda *args, to=socket: heard.append((to, args)))
+    two.join("a")
+    three.join("a")
+    adapter = cast(MemoryAdapter, lobby.io.adapter)
+    adapter.broadcast(Packet(EVENT, "/", ("x", 1)), Target(("a",)))
+    adapter.broadcast(Packet(EVENT, "/", ("y",)), Target((), ("a",)))
+    waiting = asyncio.ensure_future(
+        adapter.broadcast_with_ack(Packet(EVENT, "/", ("z",), 7), Target(("a",)), 5)
+    )
+    await asyncio.sleep(0)
+    waiting.cancel()
+    assert heard == [(two, ("x", 1)), (one, ("y",)), (two, ("z",))]
