@@ -272,6 +272,19 @@ async def test_the_whole_life_of_a_socket() -> None:
     ]
 
 
+async def test_annotations_of_our_own_events_check_nothing() -> None:
+    lobby = Lobby()
+    seen: list[Any] = []
+
+    @lobby.io.event
+    def disconnect(socket: Socket, reason: int) -> None:
+        seen.append(reason)
+
+    client, _ = lobby.connected()
+    client.vanish("transport close")
+    assert seen == ["transport close"]
+
+
 async def test_events_of_our_own_cannot_be_forged() -> None:
     lobby = Lobby()
     seen: list[Any] = []
@@ -297,6 +310,7 @@ async def test_local_events_of_the_namespace_are_not_a_clients() -> None:
     lobby.io.sockets.announce("x")
     assert seen == ["event", "on"]
     assert lobby.io.listener_count("x") == 2
+    assert lobby.io.event_names() == ["x"]
 
 
 @pytest.mark.parametrize("name", ["connect_error", "newListener", "removeListener"])
@@ -509,6 +523,9 @@ async def test_new_namespace_is_told_of_it() -> None:
     lobby.io.of(chat)
     lobby.io.of("/chat")
     assert made == [chat]
+    lobby.io.of("/replaced")
+    lobby.io.of(Chat("/replaced"))
+    assert [each.name for each in made] == ["/chat", "/replaced"]
 
 
 async def test_a_name_that_is_in_use() -> None:

@@ -117,7 +117,7 @@ def _spelt(name: str) -> str:
         UsageError: it is nearly the name of an event that the server tells.
     """
     known = (*WELCOME_EVENTS, *LOCAL_EVENTS)
-    close = [] if name in known else get_close_matches(name.lower(), known, 1, 0.85)
+    close = [] if name in known else get_close_matches(name, known, 1, 0.85)
     if close:
         raise UsageError(
             f"handler {name!r}: expected {close[0]!r}? For an event that clients send, give its name: "

@@ -130,8 +130,9 @@ class MemoryAdapter:
 
     def _tell_catch_alls(self, packet: Packet, target: Target) -> None:
         """Before it is sent, to those that have catch-alls for outgoing events, as in the official adapter."""
-        for socket in self._selected(target):
-            if socket.id in self.nsp.overheard:
+        overheard = self.nsp.overheard
+        for socket in map(self._sockets.get, [each for each in self.select(target) if each in overheard]):
+            if socket is not None:
                 socket.hear_outgoing(packet.data)
 
     def forget(self, packet: Packet, asked: Iterable[Member]) -> None:
