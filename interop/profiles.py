@@ -62,4 +62,7 @@ PROFILES: dict[str, dict[str, Any]] = {
     "eio3": {"allow_eio3": True},
     "eio3_page": {"allow_eio3": True, **_cors(re.compile(r"^http://localhost:[0-9]+$"))},
     "eio3_heartbeat": {"allow_eio3": True, "ping_interval": 0.15, "ping_timeout": 0.25},
+    "hooks": {},
+    "no_slash": {"add_trailing_slash": False},
+    "initial_packet": {"initial_packet": '2["first"]'},
 }

@@ -248,6 +248,76 @@ def orders(io: Server, log: Log, parent: ParentNamespace, gates: Mapping[str, as
                 parent.on("connection", lambda one: log.write("added later", tag, nsp=one.nsp.name))
 
 
+def hooks(io: Server, log: Log) -> None:
+    """What the engine below tells of, its middlewares, and ids of our own."""
+
+    def shown(data: Any) -> Any:
+        return f"binary {data.hex()}" if isinstance(data, bytes) else data
+
+    @io.engine.on("connection")
+    def connection(session: Any) -> None:
+        if "hooked" not in session.request.query:
+            return
+        tag = session.request.query.get("tag")
+
+        def packet(each: Any) -> None:
+            if each.type == "message":
+                log.write("packet", tag, type=each.type, data=shown(each.data))
+
+        def flush(packets: Any) -> None:
+            log.write("flush", tag, packets=[[each.type, shown(each.data)] for each in packets])
+
+        session.on("packet", packet)
+        session.on("message", lambda data: log.write("message", tag, data=shown(data)))
+        session.on(
+            "packet_create",
+            lambda each: log.write("packet_create", tag, type=each.type, data=shown(each.data)),
+        )
+        session.on("flush", flush)
+        session.on("drain", lambda: log.write("drain", tag))
+        session.on("upgrading", lambda transport: log.write("upgrading", tag, to=transport.name))
+        session.on("close", lambda reason, description: log.write("close", tag, reason=reason))
+
+    @io.engine.use
+    def first(app: Any) -> Any:
+        async def with_header(scope: Any, receive: Any, send: Any) -> None:
+            async def sent(event: Any) -> None:
+                if event["type"] in ("http.response.start", "websocket.accept"):
+                    event["headers"] = [*event["headers"], (b"x-middleware", b"first")]
+                await send(event)
+
+            await app(scope, receive, sent)
+
+        return with_header
+
+    @io.engine.use
+    def second(app: Any) -> Any:
+        async def checked(scope: Any, receive: Any, send: Any) -> None:
+            if b"fail=1" in scope["query_string"]:
+                raise RuntimeError("of the middleware")
+            if b"deny=1" not in scope["query_string"]:
+                await app(scope, receive, send)
+                return
+            await send({"type": "http.response.start", "status": 401, "headers": []})
+            await send({"type": "http.response.body", "body": b"denied"})
+
+        return checked
+
+    given = io.engine.generate_id
+
+    async def generate_id(request: Any) -> str:
+        if request.query.get("id") == "throw":
+            raise RuntimeError("no id")
+        own: str | None = request.query.get("id")
+        if own is not None:
+            return own
+        found = given(request)
+        assert isinstance(found, str)
+        return found
+
+    io.engine.generate_id = generate_id
+
+
 def make(profile: str) -> Server:
     io = Server(**PROFILES[profile])
     log = Log(io)
@@ -259,6 +329,8 @@ def make(profile: str) -> Server:
     io.of(Classroom(log))
     if profile.startswith("dynamic"):
         dynamic(io, log)
+    if profile == "hooks":
+        hooks(io, log)
     for namespace in (io.of("/"), io.of("/chat")):
         namespace.on("connection", log.welcome)
 

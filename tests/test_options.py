@@ -43,6 +43,7 @@ def given(group: Any) -> dict[str, Any]:
 def test_the_engines_defaults() -> None:
     assert given(EngineOptions()) == {
         "path": "/socket.io",
+        "add_trailing_slash": True,
         "transports": ("polling", "websocket"),
         "ping_interval": 25,
         "ping_timeout": 20,
@@ -50,6 +51,7 @@ def test_the_engines_defaults() -> None:
         "max_http_buffer_size": 1_000_000,
         "allow_upgrades": True,
         "allow_eio3": False,
+        "initial_packet": None,
         "cors": None,
         "cookie": None,
         "http_compression": Compression(threshold=1024),

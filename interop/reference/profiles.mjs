@@ -42,4 +42,7 @@ export const PROFILES = {
   eio3: { allowEIO3: true },
   eio3_page: { allowEIO3: true, ...cors(/^http:\/\/localhost:[0-9]+$/) },
   eio3_heartbeat: { allowEIO3: true, pingInterval: 150, pingTimeout: 250 },
+  hooks: {},
+  no_slash: { addTrailingSlash: false },
+  initial_packet: { initialPacket: '2["first"]' },
 };

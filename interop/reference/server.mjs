@@ -167,6 +167,37 @@ if (profile.startsWith("dynamic")) {
   }).on("connection", welcome);
 }
 
+if (profile === "hooks") {
+  const shown = (data) => (Buffer.isBuffer(data) ? `binary ${data.toString("hex")}` : data ?? null);
+  io.engine.on("connection", (connection) => {
+    if (!connection.request._query.hooked) return;
+    const tag = tagOf(connection.request);
+    const note = (kind, detail) => log(kind, tag, detail);
+    connection.on("packet", ({ type, data }) => type === "message" && note("packet", { type, data: shown(data) }));
+    connection.on("message", (data) => note("message", { data: shown(data) }));
+    connection.on("packetCreate", ({ type, data }) => note("packet_create", { type, data: shown(data) }));
+    connection.on("flush", (packets) => note("flush", { packets: packets.map(({ type, data }) => [type, shown(data)]) }));
+    connection.on("drain", () => note("drain"));
+    connection.on("upgrading", ({ name }) => note("upgrading", { to: name }));
+    connection.on("close", (reason) => note("close", { reason }));
+  });
+  io.engine.use((request, response, next) => {
+    response.setHeader("x-middleware", "first");
+    next();
+  });
+  io.engine.use((request, response, next) => {
+    if (request._query.fail) return next(new Error("of the middleware"));
+    if (!request._query.deny) return next();
+    response.writeHead(401);
+    response.end("denied");
+  });
+  const generateId = io.engine.generateId;
+  io.engine.generateId = async (request) => {
+    if (request._query.id === "throw") throw new Error("no id");
+    return request._query.id ?? generateId(request);
+  };
+}
+
 process.once("SIGINT", () => io.close());
 
 httpServer.listen(0, "127.0.0.1", () => {

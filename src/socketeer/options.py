@@ -285,6 +285,7 @@ class EngineOptions:
     """The options of the Engine.IO server (https://socket.io/docs/v4/server-options/#low-level-engine-options)."""
 
     path: str = "/socket.io"
+    add_trailing_slash: bool = True
     transports: tuple[TransportName, ...] = ("polling", "websocket")
     ping_interval: float = 25.0
     ping_timeout: float = 20.0
@@ -293,6 +294,7 @@ class EngineOptions:
     allow_upgrades: bool = True
     allow_eio3: bool = False
     """Whether clients of Socket.IO 2 (Engine.IO 3) may connect too. Their ``socket.id`` is the session's id."""
+    initial_packet: str | None = None
     cors: Cors | None = None
     cookie: Cookie | None = None
     http_compression: Compression | None = field(default_factory=Compression)
@@ -311,6 +313,10 @@ class EngineOptions:
         if not isinstance(self.path, str) or not self.path.startswith("/"):
             raise OptionError(f"path: expected a path such as '/socket.io', got {self.path!r}")
         object.__setattr__(self, "path", self.path.rstrip("/"))
+        if not isinstance(self.add_trailing_slash, bool):
+            raise OptionError(f"add_trailing_slash: expected True or False, got {self.add_trailing_slash!r}")
+        if not isinstance(self.initial_packet, str | None):
+            raise OptionError(f"initial_packet: expected text or None, got {self.initial_packet!r}")
         transports = tuple(self.transports) if isinstance(self.transports, Collection) else ()
         if not transports or any(each not in ("polling", "websocket") for each in transports):
             raise OptionError(f"transports: expected some of 'polling', 'websocket', got {self.transports!r}")

@@ -9,9 +9,13 @@ from socketeer.engine.emitter import Emitter
 from socketeer.errors import UsageError
 
 
+class Letters(Emitter):
+    events = frozenset({"a", "b", "unknown"})
+
+
 @pytest.fixture
 def emitter() -> Emitter:
-    return Emitter()
+    return Letters()
 
 
 def test_listeners_are_called_at_once_in_order_with_all_arguments(emitter: Emitter) -> None:

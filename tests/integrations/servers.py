@@ -37,9 +37,9 @@ SERVERS: Final[dict[str, list[str]]] = {
 
 
 @contextmanager
-def listening(name: str) -> Iterator[tuple[Command, int]]:
+def listening(name: str, app: str = APP) -> Iterator[tuple[Command, int]]:
     """One of the servers and its port, once it listens; gone afterwards, and its workers with it."""
-    arguments = SERVERS[name]
+    arguments = [app if each == APP else each for each in SERVERS[name]]
     if arguments[-1] == "--port":  # it cannot choose one and tell
         arguments = [*arguments, str(_free_port())]
     with command(*arguments) as process:

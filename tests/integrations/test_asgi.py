@@ -160,7 +160,7 @@ async def test_a_server_that_hands_the_connection_over() -> None:
     offered: list[Any] = []
 
     def take_over(
-        options: Any, headers: dict[str, str], codec: Codec | None, ready: Callable[[Carrier], None]
+        options: Any, headers: list[tuple[str, str]], codec: Codec | None, ready: Callable[[Carrier], None]
     ) -> None:
         assert codec is None  # nothing was offered
         offered.append((options.max_http_buffer_size, headers))
@@ -168,7 +168,7 @@ async def test_a_server_that_hands_the_connection_over() -> None:
 
     scope = make_scope("websocket", PATH, "websocket", extensions={TAKE_OVER: take_over})
     assert await Exchange(io.asgi(), scope, {"type": "websocket.connect"}).over() == []
-    assert offered == [(77, {})]
+    assert offered == [(77, [])]
     assert str(carrier.sent[0]).startswith('0{"sid":"')
     carrier.receiver.receive_text(b"40")
     carrier.receiver.receive_text(b'420["echo",1]')
@@ -180,9 +180,9 @@ async def hand_over(io: Any, offer: bytes | None) -> tuple[dict[str, str], Codec
     told: list[tuple[dict[str, str], Codec | None]] = []
 
     def take_over(
-        options: Any, headers: dict[str, str], codec: Codec | None, ready: Callable[[Carrier], None]
+        options: Any, headers: list[tuple[str, str]], codec: Codec | None, ready: Callable[[Carrier], None]
     ) -> None:
-        told.append((headers, codec))
+        told.append((dict(headers), codec))
         ready(FakeCarrier())
 
     headers = [(b"sec-websocket-extensions", offer)] if offer is not None else []

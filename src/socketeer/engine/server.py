@@ -6,7 +6,9 @@ import asyncio
 import inspect
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar, TypeVar
+from weakref import WeakValueDictionary
 
 from socketeer.engine.carriers.base import Carrier
 from socketeer.engine.emitter import Emitter
@@ -27,11 +29,16 @@ from socketeer.engine.timers import TimerWheel, loop_wheel
 from socketeer.engine.transports.polling import PollingTransport
 from socketeer.engine.transports.polling_v3 import polling_v3
 from socketeer.engine.transports.websocket import Probe, WebSocketTransport
+from socketeer.errors import UsageError
 from socketeer.options import EngineOptions
 from socketeer.protocol.engineio import ERROR_MESSAGES, open_packet
+from socketeer.protocol.frame import Message
 from socketeer.protocol.ids import generate_id
 
 log = logging.getLogger("socketeer")
+
+Middleware = Callable[..., Any]
+M = TypeVar("M", bound=Middleware)
 
 
 class EngineServer(Emitter):
@@ -40,17 +47,31 @@ class EngineServer(Emitter):
     Events, for plain functions: ``connection_error(error)`` with ``error.code .message .context .request``;
     ``initial_headers(headers, request)`` for the first response of a session and
     ``headers(headers, request)`` for each, both of which may change the dict of headers;
-    ``connection(session)``.
+    ``connection(session)``; ``flush(session, packets)`` and ``drain(session)`` when what was queued for
+    a session is handed over to its transport.
+
+    Attributes:
+        generate_id: gives each session its id, from the handshake's request; a plain function or an
+            ``async def`` of one's own may be put there. Its ids are text, and each is given once.
+        middlewares: what :meth:`use` has been given, the outermost first.
     """
+
+    events: ClassVar = frozenset(
+        {"connection", "connection_error", "drain", "flush", "headers", "initial_headers"}
+    )
 
     __slots__ = (
         "_addresses",
         "_closing",
         "_cors",
         "_make_handler",
+        "_promised",
         "_warned_origins",
+        "_watcher",
         "_wheel",
         "_wheel_loop",
+        "generate_id",
+        "middlewares",
         "options",
         "sessions",
     )
@@ -63,6 +84,11 @@ class EngineServer(Emitter):
         self._cors = CorsPolicy(options.cors)
         self._addresses: Counter[str] = Counter()
         self._closing = False
+        self.generate_id: Callable[[Request], str | Awaitable[str]] = _generate_id
+        self._promised: WeakValueDictionary[str, Request] = WeakValueDictionary()
+        """Ids whose WebSocket handshake has been accepted and is not over; forgotten with its request."""
+        self.middlewares: tuple[tuple[Middleware, dict[str, Any]], ...] = ()
+        self._watcher: Emitter | None = None
         self._warned_origins: set[str] = set()
         self._wheel: TimerWheel | None = None
         self._wheel_loop: asyncio.AbstractEventLoop | None = None
@@ -80,11 +106,55 @@ class EngineServer(Emitter):
             self._wheel, self._wheel_loop = loop_wheel(), loop
         return self._wheel
 
+    def use(self, middleware: M, **options: Any) -> M:
+        """Put ASGI middleware around each HTTP request and WebSocket handshake of the engine.
+
+        As in Starlette, ``io.engine.use(SessionMiddleware, secret_key="...")`` calls
+        ``SessionMiddleware(app, secret_key="...")``; a function ``(app) -> app`` serves too, also as a
+        decorator. The first one is outermost. What it puts into the scope is in ``request.scope``. One
+        that raises refuses the request (code 3, ``MIDDLEWARE_FAILURE``); one that answers by itself is
+        asked after a browser's preflight, and its answer gets the ``cors`` headers. With a WebSocket
+        that uvicorn hands over, it is done when the handshake is.
+
+        https://socket.io/docs/v4/server-api/#engineusemiddleware
+
+        Raises:
+            UsageError: it is an ``async def``, so no middleware but an application.
+            TypeError: it cannot be called with an application and these options.
+        """
+        if inspect.iscoroutinefunction(middleware):
+            raise UsageError(
+                f"engine.use({middleware.__name__}): expected a middleware class or a function (app) -> app, got "
+                "an async function; for one that takes (request, call_next) use Starlette's BaseHTTPMiddleware"
+            )
+        try:
+            signature = inspect.signature(middleware)
+        except ValueError:  # written in C: it will say so itself
+            pass
+        else:
+            signature.bind(None, **options)
+        self.middlewares = (*self.middlewares, (middleware, options))
+        return middleware
+
     # --- HTTP -----------------------------------------------------------------------------------
+
+    async def preflight(self, request: Request) -> Response | None:
+        """The answer to a browser's preflight; None for any other request."""
+        return await self._cors.preflight(request) if request.method == "OPTIONS" else None
+
+    async def cors_headers(self, request: Request) -> dict[str, str]:
+        """The CORS headers that the answer to this request is to have."""
+        return await self._cors.headers(request)
+
+    def middleware_failed(self, request: Request) -> RequestRefused:
+        """A middleware has raised: the refusal, of which listeners have been told."""
+        refused = RequestRefused(BAD_REQUEST, {"name": "MIDDLEWARE_FAILURE"}, request)
+        self._refuse(refused)
+        return refused
 
     async def handle(self, request: Request) -> Response:
         """Answer one HTTP request under the engine's path."""
-        response = await self._cors.preflight(request) if request.method == "OPTIONS" else None
+        response = await self.preflight(request)
         if response is not None:
             return response
         try:
@@ -183,6 +253,7 @@ class EngineServer(Emitter):
             await self._ask_allow_request(request)
             check_version(request, self.options.allow_eio3)
             self._check_room(request)
+            await self._choose_id(request)
         return session
 
     async def _ask_allow_request(self, request: Request) -> None:
@@ -222,9 +293,35 @@ class EngineServer(Emitter):
                 "origin %.200r is not allowed; allow it by Server(cors=Cors(origin=%.200r))", origin, origin
             )
 
+    async def _choose_id(self, request: Request) -> None:
+        """Before a WebSocket's handshake is answered: afterwards nobody can be told of a failure."""
+        if self.generate_id is _generate_id:
+            return
+        try:
+            sid = self.generate_id(request)
+            if inspect.isawaitable(sid):
+                sid = await sid
+        except Exception as error:
+            log.exception("engine.generate_id failed; the request is refused")
+            raise self._no_id(request, error) from None
+        if not isinstance(sid, str) or not sid or sid in self.sessions or sid in self._promised:
+            wrong = UsageError(
+                f"engine.generate_id: expected text that is no session's id yet, got {sid!r:.100}"
+            )
+            log.error("%s; the request is refused", wrong)
+            raise self._no_id(request, wrong)
+        request.sid = sid
+        self._promised[sid] = request
+
+    def _no_id(self, request: Request, error: Exception) -> RequestRefused:
+        return RequestRefused(BAD_REQUEST, {"name": "ID_GENERATION_ERROR", "error": error}, request)
+
     def _new_session(self, request: Request) -> Session:
-        sid = generate_id()
+        sid = request.sid or generate_id()
+        self._promised.pop(sid, None)
         session = Session(sid, request, self.options, self.wheel, self._forget, protocol_of(request))
+        if self._watcher is not None:
+            session.watch(self._watcher)
         self.sessions[sid] = session
         self._addresses[request.address] += 1
         return session
@@ -237,6 +334,8 @@ class EngineServer(Emitter):
             session.id, upgrades, options.ping_interval, options.ping_timeout, options.max_http_buffer_size
         )
         session.open(transport, handshake, self._make_handler)
+        if options.initial_packet is not None:
+            session.send(Message(b"4" + options.initial_packet.encode()))
         self.emit("connection", session)
 
     def _forget(self, session: Session) -> None:
@@ -245,6 +344,13 @@ class EngineServer(Emitter):
         self._addresses[address] -= 1
         if self._addresses[address] <= 0:
             del self._addresses[address]
+
+    def _listeners_changed(self) -> None:
+        watcher = self if self.listens("drain", "flush") else None
+        if watcher is not self._watcher:
+            self._watcher = watcher
+            for session in self.sessions.values():
+                session.watch(watcher)
 
     def reopen(self) -> None:
         """Take new sessions again, after :meth:`close`."""
@@ -255,6 +361,11 @@ class EngineServer(Emitter):
         self._closing = True
         for session in list(self.sessions.values()):
             session.close(discard=True)
+
+
+def _generate_id(_request: Request) -> str:
+    """The ids of 20 characters that every session gets unless an application has its own."""
+    return generate_id()
 
 
 class _Deaf:

@@ -12,9 +12,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from enum import Enum
-from typing import Any, Final, Protocol, TypeVar, overload
+from typing import Final, Protocol
 
 from socketeer.engine.http.message import Request
+from socketeer.engine.taps import EnginePacket, OutgoingTap, Tappable, tap_incoming
 from socketeer.engine.timers import Timer, TimerWheel
 from socketeer.errors import PacketError
 from socketeer.options import EngineOptions
@@ -34,8 +35,6 @@ from socketeer.protocol.engineio import (
 from socketeer.protocol.frame import Message
 
 log = logging.getLogger("socketeer")
-
-L = TypeVar("L", bound=Callable[..., object])
 
 #: Seconds that a closing session waits for the client's next poll, to tell it.
 CLOSE_TIMEOUT: Final = 30.0
@@ -127,14 +126,21 @@ class Upgrading(Protocol):
         ...
 
 
-class Session:
+class Session(Tappable):
     """One client's Engine.IO connection; ``socket.conn`` of the layer above.
+
+    Events, for plain functions (https://socket.io/docs/v4/server-api/#socketconn): ``packet(packet)`` for
+    each packet that comes, ``data(data)`` and ``message(data)`` for each message, ``packet_create(packet)``
+    for each packet that is to be sent, ``flush(packets)`` and ``drain()`` when what was queued is handed
+    over to the transport, ``upgrading(transport)``, ``upgrade(transport)``, ``heartbeat()`` and
+    ``close(reason, description)``. A packet has a ``type`` and ``data``.
 
     Attributes:
         id: 20 characters, the query parameter ``sid``.
         protocol: the revision of Engine.IO that the client speaks: 4, or 3 with ``allow_eio3``.
         transport: what carries it now; ``transport.name`` is ``polling`` or ``websocket``.
         request: the handshake's HTTP request.
+        upgrading: the WebSocket that asks to take over, or None.
     """
 
     __slots__ = (
@@ -144,7 +150,6 @@ class Session:
         "_timer",
         "handler",
         "id",
-        "listeners",
         "options",
         "protocol",
         "request",
@@ -167,6 +172,7 @@ class Session:
         on_closed: Callable[[Session], None],
         protocol: int = 4,
     ) -> None:
+        super().__init__()
         self.id = sid
         self.protocol = protocol
         self.request = request
@@ -174,7 +180,6 @@ class Session:
         self.wheel = wheel
         self.state = State.OPEN
         self.upgrading: Upgrading | None = None
-        self.listeners: dict[str, list[Callable[..., object]]] | None = None
         self._on_closed = on_closed
         self._heartbeat = Heartbeat.RESTING
         self._timer = Timer(self._beat)
@@ -188,7 +193,7 @@ class Session:
     ) -> None:
         """Begin on ``transport``: the open packet leaves first, then the heartbeat starts."""
         self.transport = transport
-        self.send = transport.send
+        self.send = self._sender()
         self.send(handshake)
         if self.protocol == 3:
             self._heartbeat = Heartbeat.LISTENING
@@ -201,13 +206,14 @@ class Session:
         """Go on over ``transport``, the end of an upgrade; ``queued`` are messages the old one still held."""
         self.transport = transport
         self.upgrading = None
+        forward = transport.send if self.outgoing is None else self.outgoing.forward
         for message in queued:
-            transport.send(message)
+            forward(message)
         if self.state is State.CLOSING:
             transport.finish(self._forced_close)
         elif self.state is State.OPEN:
-            self.send = transport.send
-            self._emit("upgrade", transport)
+            self.send = self._sender()
+            self.emit("upgrade", transport)
             self.handler.on_upgrade()
 
     def close(self, discard: bool = False) -> None:
@@ -238,7 +244,7 @@ class Session:
             self.upgrading = None
         self.transport.close()
         self._on_closed(self)
-        self._emit("close", reason, description)
+        self.emit("close", reason, description)
         self.handler.on_close(reason, description)
 
     def _beat(self) -> None:
@@ -272,13 +278,15 @@ class Session:
         self.wheel.set(self._timer, self.options.ping_timeout)
 
     def _receive_other(self, kind: int, data: bytes) -> None:
+        if kind != BASE64 and self.listens("packet"):
+            self.emit("packet", EnginePacket.of(data))
         if self.protocol == 3 and kind in (PING, PONG, BASE64):
             self._receive_v3(kind, data)
         elif kind == PONG:
             if self._heartbeat is not Heartbeat.RESTING:
                 self._heartbeat = Heartbeat.RESTING
                 self.wheel.set(self._timer, self.options.ping_interval)
-                self._emit("heartbeat")
+                self.emit("heartbeat")
         elif kind == BASE64:
             self._receive_typed(decode_base64, data)
         elif kind == PING:
@@ -294,7 +302,7 @@ class Session:
         if kind == PING:
             self._listen()
             self.send(engineio_v3.PONG_PACKET)
-            self._emit("heartbeat")
+            self.emit("heartbeat")
         elif kind == PONG:
             self.fail("transport error", "invalid heartbeat direction")
         else:
@@ -339,34 +347,31 @@ class Session:
         """The client's address, without the port."""
         return self.request.address
 
+    @property
+    def upgraded(self) -> bool:
+        """Whether it has moved from long-polling to another transport."""
+        return self.transport.name != "polling" and self.request.query.get("transport") == "polling"
+
+    def is_open(self) -> bool:
+        """Whether messages come and go."""
+        return self.state is State.OPEN
+
     def writable(self) -> bool:
         """Whether a message would leave now."""
         return self.state is State.OPEN and self.transport.writable()
 
-    @overload
-    def on(self, event: str) -> Callable[[L], L]: ...
-    @overload
-    def on(self, event: str, listener: L) -> L: ...
-    def on(self, event: str, listener: L | None = None) -> L | Callable[[L], L]:
-        """Call ``listener`` on ``upgrade(transport)``, ``heartbeat()`` or ``close(reason, description)``.
+    # --- taps: see engine/taps.py -----------------------------------------------------------------
 
-        Also a decorator.
-        """
-        if listener is None:
-            return lambda function: self.on(event, function)
-        if self.listeners is None:
-            self.listeners = {}
-        self.listeners.setdefault(event, []).append(listener)
-        return listener
+    def _sender(self) -> Callable[[Message], None]:
+        return self.transport.send if self.outgoing is None else self.outgoing.send
 
-    def _emit(self, event: str, *args: Any) -> None:
-        if self.listeners is None:
-            return
-        for listener in tuple(self.listeners.get(event, ())):
-            try:
-                listener(*args)
-            except Exception:
-                log.exception("a listener of conn.on(%r) failed", event)
+    def _place_taps(self, incoming: bool, outgoing: bool) -> None:
+        if outgoing is not (self.outgoing is not None):
+            self.outgoing = OutgoingTap(self) if outgoing else None
+            if self.send is not _discard:
+                self.send = self._sender()
+        if hasattr(self, "handler"):  # there is none before the session is open
+            self.handler = tap_incoming(self, self.handler, incoming)
 
 
 def _discard(message: Message) -> None:

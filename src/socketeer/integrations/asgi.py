@@ -8,35 +8,44 @@ its frames bypass ASGI; anywhere else they go through ``receive`` and ``send``.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 from socketeer.engine.carriers.asgi import AsgiCarrier
 from socketeer.engine.carriers.base import Carrier
 from socketeer.engine.http.message import Request, Response
 from socketeer.engine.request import BAD_REQUEST, RequestRefused
+from socketeer.integrations.middleware import Exchange, Guarded
+from socketeer.integrations.scope import (
+    AsgiApp,
+    Body,
+    Event,
+    Receive,
+    Scope,
+    Send,
+    encode,
+    make_request,
+    reject,
+    respond,
+)
 from socketeer.protocol.deflate import Codec, Codecs
 from socketeer.protocol.extensions import UnacceptableOffer, negotiate
 from socketeer.server.server import BaseServer
 
-log = logging.getLogger("socketeer")
+__all__ = ["CLOSERS", "TAKE_OVER", "AsgiApp", "Receive", "Scope", "Send", "SocketeerApp", "TakeOver"]
 
-Scope = MutableMapping[str, Any]
-Event = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Event]]
-Send = Callable[[Event], Awaitable[None]]
-AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+log = logging.getLogger("socketeer")
 
 #: The ASGI extension by which a server hands over a WebSocket connection as it is. Its value is a
 #: :data:`TakeOver`: call it with the options, the headers of the 101 response, what compresses the
 #: messages, if that is agreed on, and a function that gets the open carrier.
-TAKE_OVER = "socketeer.take_over"
-TakeOver = Callable[[Any, dict[str, str], Codec | None, Callable[[Carrier], None]], None]
+TAKE_OVER: Final = "socketeer.take_over"
+TakeOver = Callable[[Any, list[tuple[str, str]], Codec | None, Callable[[Carrier], None]], None]
 
 
 #: The key in a scope's ``state`` under which a server keeps a set of functions to await
 #: before it waits for its requests to end: a poll may wait as long as a heartbeat.
-CLOSERS = "socketeer.closers"
+CLOSERS: Final = "socketeer.closers"
 
 
 class SocketeerApp:
@@ -45,7 +54,9 @@ class SocketeerApp:
     def __init__(self, io: BaseServer, other: AsgiApp | None = None) -> None:
         self._io = io
         self._engine = io.engine
-        self._prefix = io.engine.options.path + "/"
+        self._path = io.engine.options.path
+        self._slash = io.engine.options.add_trailing_slash
+        self._guarded = Guarded(io.engine, self._serve)
         self._other = other
         deflate = io.engine.options.per_message_deflate
         self._codecs = None if deflate is None else Codecs(deflate, io.engine.options.max_http_buffer_size)
@@ -55,26 +66,38 @@ class SocketeerApp:
         kind = scope["type"]
         if kind == "lifespan":
             await self._lifespan(scope, receive, send)
-        elif self._is_ours(scope):
+        elif self._below(scope) is not None:
             closers = scope.get("state", {}).get(CLOSERS)
             if closers is not None:
                 closers.add(self._io.end_sessions)
-            if kind == "http":
-                await self._http(scope, receive, send)
-            elif kind == "websocket":
-                await self._websocket(scope, receive, send)
+            if self._engine.middlewares:
+                await self._guarded(scope, receive, send)
+            else:
+                await self._serve(scope, receive, send)
         elif self._other is not None:
             await self._other(scope, receive, send)
         else:
             await _not_found(scope, receive, send)
 
-    def _is_ours(self, scope: Scope) -> bool:
-        """Whether the path is below ours: as the client sees it, or below where we are mounted."""
+    def _below(self, scope: Scope) -> str | None:
+        """What the path names below ours: as the client sees it, or below where we are mounted.
+
+        None where the path is not ours.
+        """
         path: str = scope["path"]
-        if path.startswith(self._prefix):
-            return True
+        name = self._behind_path(path)
         root = scope.get("root_path", "")
-        return bool(root) and path.startswith(root) and path[len(root) :].startswith(self._prefix)
+        if name is None and root and path.startswith(root):
+            name = self._behind_path(path[len(root) :])
+        return name
+
+    def _behind_path(self, path: str) -> str | None:
+        if not path.startswith(self._path):
+            return None
+        rest = path[len(self._path) :]
+        if rest[:1] == "/":
+            return rest[1:]
+        return None if rest or self._slash else ""
 
     # --- lifespan -------------------------------------------------------------------------------
 
@@ -108,40 +131,50 @@ class SocketeerApp:
             await send({"type": "lifespan.startup.complete"})
             await _lifespan(scope, watched_receive, send)
 
-    # --- HTTP -----------------------------------------------------------------------------------
+    # --- HTTP and WebSocket ---------------------------------------------------------------------
 
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = _Body(receive)
-        response = await self._engine.handle(_request(scope, body))
-        await _respond(send, "http.response", response)
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange.of(scope)
+        if scope["type"] == "http":
+            response = await self._engine.handle(make_request(scope, Body(receive)))
+            await respond(send, "http.response", response)
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send, exchange)
 
-    # --- WebSocket ------------------------------------------------------------------------------
-
-    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = _request(scope, None)
-        extensions = scope.get("extensions") or {}
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send, exchange: Exchange | None) -> None:
+        engine = self._engine
+        request = make_request(scope, None)
         try:
-            session, headers = await self._engine.admit(request)
-            take_over: TakeOver | None = extensions.get(TAKE_OVER)
+            session, headers = await engine.admit(request)
+            take_over: TakeOver | None = (scope.get("extensions") or {}).get(TAKE_OVER)
             codec = None if take_over is None else self._compression(request, headers)
         except RequestRefused as refused:
-            await self._reject(refused, extensions, receive, send)
+            await receive()
+            await reject(scope, send, refused)
             return
         if take_over is not None:
-            take_over(
-                self._engine.options,
-                headers,
-                codec,
-                lambda carrier: self._engine.open_websocket(request, session, carrier),
-            )
-            return
+
+            def hand_over(headers: list[tuple[str, str]]) -> None:
+                take_over(
+                    engine.options,
+                    headers,
+                    codec,
+                    lambda carrier: engine.open_websocket(request, session, carrier),
+                )
+
+            if exchange is None:
+                hand_over(list(headers.items()))
+                return
+            exchange.hand_over = hand_over
         await receive()  # websocket.connect
         # As the official server: of the subprotocols offered, the first.
         subprotocol = next(iter(scope.get("subprotocols") or ()), None)
-        await send({"type": "websocket.accept", "headers": _encode(headers), "subprotocol": subprotocol})
-        options = self._engine.options
+        await send({"type": "websocket.accept", "headers": encode(headers), "subprotocol": subprotocol})
+        if take_over is not None:
+            return
+        options = engine.options
         carrier = AsgiCarrier(receive, send, options.max_http_buffer_size, options.backpressure)
-        self._engine.open_websocket(request, session, carrier)
+        engine.open_websocket(request, session, carrier)
         await carrier.run()
 
     def _compression(self, request: Request, headers: dict[str, str]) -> Codec | None:
@@ -165,68 +198,6 @@ class SocketeerApp:
         headers["Sec-WebSocket-Extensions"] = agreement.header()
         return self._codecs.codec(agreement)
 
-    async def _reject(
-        self, refused: RequestRefused, extensions: MutableMapping[str, Any], receive: Receive, send: Send
-    ) -> None:
-        await receive()
-        if "websocket.http.response" in extensions:
-            headers = {"content-type": "text/html", "connection": "close"}
-            await _respond(
-                send, "websocket.http.response", Response(refused.status, headers, refused.text.encode())
-            )
-        else:
-            await send({"type": "websocket.close"})  # all that plain ASGI offers: the server answers 403
-
-
-class _Body:
-    """The body of an HTTP request, and the news that its client has gone."""
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._read = False
-
-    async def pieces(self) -> AsyncIterator[bytes]:
-        while not self._read:
-            event = await self._receive()
-            if event["type"] == "http.disconnect":
-                self._read = True
-                raise ConnectionResetError("the client went away")
-            self._read = not event.get("more_body", False)
-            yield event.get("body", b"")
-
-    async def disconnected(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-
-
-def _request(scope: Scope, body: _Body | None) -> Request:
-    client = scope.get("client")
-    return Request(
-        method=scope.get("method", "GET"),
-        path=scope["path"],
-        query_string=scope.get("query_string", b"").decode("latin-1"),
-        raw_headers=[
-            (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]
-        ],
-        address=client[0] if client else "",
-        secure=scope.get("scheme") in ("https", "wss"),
-        body=None if body is None else body.pieces,
-        disconnected=None if body is None else body.disconnected,
-        scope=scope,
-    )
-
-
-def _encode(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
-    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-
-
-async def _respond(send: Send, kind: str, response: Response) -> None:
-    headers = _encode(response.headers)
-    if not response.streamed and response.status != 204:
-        headers.append((b"content-length", b"%d" % len(response.body)))
-    await send({"type": f"{kind}.start", "status": response.status, "headers": headers})
-    await send({"type": f"{kind}.body", "body": response.body})
-
 
 async def _lifespan(_scope: Scope, receive: Receive, send: Send) -> None:
     """An application with nothing to start and nothing to end."""
@@ -240,7 +211,7 @@ async def _lifespan(_scope: Scope, receive: Receive, send: Send) -> None:
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "http":
         body = b"Not Found"
-        await _respond(
+        await respond(
             send, "http.response", Response(404, {"content-type": "text/plain; charset=utf-8"}, body)
         )
     elif scope["type"] == "websocket":

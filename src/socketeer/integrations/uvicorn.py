@@ -170,7 +170,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def _take_over(
         self,
         options: EngineOptions,
-        headers: dict[str, str],
+        headers: list[tuple[str, str]],
         codec: Codec | None,
         ready: Callable[[Carrier], None],
     ) -> None:
@@ -186,7 +186,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             carrier = TakenOverDeflate(options, self.loop, self.connections, codec)
         key = dict(self.scope["headers"]).get(b"sec-websocket-key", b"").decode("latin-1")
         protocol = dict(self.scope["headers"]).get(b"sec-websocket-protocol")
-        answer = list(headers.items())
+        answer = list(headers)
         if protocol is not None:
             answer.append(("Sec-WebSocket-Protocol", protocol.decode("latin-1").split(",")[0].strip()))
         self.connections.discard(self)

@@ -55,6 +55,7 @@ class BaseServer(Broadcasting, SharedListening):
         self,
         *,
         path: str = _ENGINE.path,
+        add_trailing_slash: bool = _ENGINE.add_trailing_slash,
         transports: Collection[TransportName] = _ENGINE.transports,
         ping_interval: float = _ENGINE.ping_interval,
         ping_timeout: float = _ENGINE.ping_timeout,
@@ -63,6 +64,7 @@ class BaseServer(Broadcasting, SharedListening):
         max_http_buffer_size: int = _ENGINE.max_http_buffer_size,
         allow_upgrades: bool = _ENGINE.allow_upgrades,
         allow_eio3: bool = _ENGINE.allow_eio3,
+        initial_packet: str | None = _ENGINE.initial_packet,
         allow_request: AllowRequest | None = None,
         adapter: AdapterFactory = MemoryAdapter,
         cors: Cors | Mapping[str, Any] | None = None,
@@ -78,6 +80,7 @@ class BaseServer(Broadcasting, SharedListening):
 
         Args:
             path: where it answers, below the root of the host.
+            add_trailing_slash: False answers without the slash behind the path, too.
             transports: which ones clients may use.
             ping_interval: seconds between the server's pings.
             ping_timeout: seconds that a client may take to answer a ping.
@@ -87,6 +90,7 @@ class BaseServer(Broadcasting, SharedListening):
             allow_upgrades: whether long-polling clients may move to WebSocket.
             allow_eio3: whether clients of Socket.IO 2 may connect too. Their ``socket.id`` holds the session's id,
                 so do not show it to others. Browsers of theirs send credentials, which ``cors`` has to allow.
+            initial_packet: the data of a message that follows the open packet at once.
             allow_request: called with each handshake's request; True lets it in.
             adapter: makes the adapter of each namespace: a class or an object of :mod:`socketeer.adapters`.
             cors: which other origins may connect; None for none.
@@ -111,6 +115,7 @@ class BaseServer(Broadcasting, SharedListening):
         )
         engine = EngineOptions(
             path=path,
+            add_trailing_slash=add_trailing_slash,
             transports=tuple(transports),
             ping_interval=ping_interval,
             ping_timeout=ping_timeout,
@@ -118,6 +123,7 @@ class BaseServer(Broadcasting, SharedListening):
             max_http_buffer_size=max_http_buffer_size,
             allow_upgrades=allow_upgrades,
             allow_eio3=allow_eio3,
+            initial_packet=initial_packet,
             allow_request=allow_request,
             cors=cors,  # type: ignore[arg-type]
             cookie=cookie,  # type: ignore[arg-type]

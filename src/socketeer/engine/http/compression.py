@@ -44,8 +44,8 @@ def compress(response: Response, accept_encoding: str, options: Compression) -> 
 
 # The same few headers come again and again: each kind of browser has one.
 @lru_cache(maxsize=128)
-def preferred_encoding(accept_encoding: str) -> str | None:
-    """``"gzip"``, ``"deflate"`` or None (as it is): what the client would rather have of the two.
+def preferred_encoding(accept_encoding: str, offered: tuple[str, ...] = tuple(_WINDOW_BITS)) -> str | None:
+    """What the client would rather have of the encodings ``offered``; None is the content as it is.
 
     The rules are those of npm's ``negotiator``: an encoding's own entry goes before ``*``, of
     several entries the best counts, the higher quality wins, and between equals the one named
@@ -53,7 +53,7 @@ def preferred_encoding(accept_encoding: str) -> str | None:
     """
     offers = _parse(accept_encoding)
     ranked: list[tuple[float, int, int, int, str]] = []
-    for index, encoding in enumerate(_WINDOW_BITS):
+    for index, encoding in enumerate(offered):
         matches = [
             (int(name == encoding), quality, position)
             for position, (name, quality) in enumerate(offers)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 from urllib.parse import parse_qsl
 
 #: Parameters of a query string that are read; more are a sign of abuse and refuse the request.
@@ -28,8 +29,10 @@ class Request:
     """The body in pieces, as they arrive; None for a WebSocket handshake."""
     disconnected: Callable[[], Awaitable[None]] | None = None
     """Waits until the client has gone."""
-    scope: object = None
-    """The ASGI scope, for those who need more of it."""
+    scope: Mapping[str, Any] = field(default_factory=dict)
+    """The ASGI scope, with what the middlewares of ``io.engine.use`` have put into it."""
+    sid: str | None = None
+    """The id that a handshake's session is to have, once there is one."""
 
     @cached_property
     def headers(self) -> dict[str, str]:

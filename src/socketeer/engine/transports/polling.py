@@ -118,6 +118,8 @@ class PollingTransport:
             self._ended()
         elif not queued:
             messages = [NOOP_PACKET]
+        if self._session.outgoing is not None:
+            self._session.outgoing.taken(queued)
         content_type, body = self._encode(messages)
         headers = {"content-type": content_type, "cache-control": "no-store", **_for_old_browsers(request)}
         response = Response(200, headers, body)

@@ -73,13 +73,13 @@ class Probe:
     Until then the session stays on polling, whatever happens here.
     """
 
-    __slots__ = ("_base64", "_carrier", "_noop", "_polling", "_session", "_timeout")
+    __slots__ = ("_carrier", "_noop", "_polling", "_session", "_timeout", "_transport")
 
     def __init__(self, session: Session, polling: PollingTransport, carrier: Carrier, base64: bool) -> None:
         self._session = session
         self._polling = polling
         self._carrier = carrier
-        self._base64 = base64
+        self._transport = WebSocketTransport(carrier, base64, session.protocol)
         self._noop = Timer(self._release_poll)
         self._timeout = Timer(self.cancel)
         session.upgrading = self
@@ -90,6 +90,7 @@ class Probe:
         """``2probe`` and ``5`` are all that may come."""
         if data == PROBE_PING:
             self._carrier.send(PROBE_PONG)
+            self._session.emit("upgrading", self._transport)
             self._release_poll()
         elif data[:1] == bytes((UPGRADE,)) and self._session.state is not State.CLOSED:
             self._complete()
@@ -111,8 +112,7 @@ class Probe:
     def _complete(self) -> None:
         self._forget()
         self._carrier.receiver = self._session
-        transport = WebSocketTransport(self._carrier, self._base64, self._session.protocol)
-        self._session.move_to(transport, self._polling.retire())
+        self._session.move_to(self._transport, self._polling.retire())
 
     def cancel(self) -> None:
         """Give up this WebSocket; the session is not touched."""
