@@ -68,7 +68,7 @@ io.engine.use(failing)
 def connection(socket: Socket) -> None:
     @socket.on("who")
     def who() -> Any:
-        scope = socket.handshake.request.scope
+        scope = socket.request.scope
         return [scope["user"].display_name, scope["session"], scope["added"], socket.conn.transport.name]
 
     @socket.on("echo")

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Iterable, Sequence
 from enum import Enum
 from typing import Any
 
+from socketeer.engine.http.message import Request
 from socketeer.engine.session import Session
 from socketeer.messaging.acks import AckTable
 from socketeer.messaging.connection import Connection
@@ -123,6 +124,11 @@ class Socket(SocketListening):
     def rooms(self) -> set[Room]:
         """The rooms it is in; its own id is one of them."""
         return set(self.nsp.adapter.socket_rooms(self.id))
+
+    @property
+    def request(self) -> Request:
+        """The handshake's HTTP request; its ``scope`` has what ``io.engine.use`` put there."""
+        return self.handshake.request
 
     # --- listening ------------------------------------------------------------------------------
 
