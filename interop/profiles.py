@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 from examples.json_parser import JsonParser
 from socketeer import Cookie, Cors, PerMessageDeflate
+
+HERE = Path(__file__).parent
 
 
 def _cors(origin: Any, **more: Any) -> dict[str, Any]:
@@ -62,7 +65,13 @@ PROFILES: dict[str, dict[str, Any]] = {
     "eio3": {"allow_eio3": True},
     "eio3_page": {"allow_eio3": True, **_cors(re.compile(r"^http://localhost:[0-9]+$"))},
     "eio3_heartbeat": {"allow_eio3": True, "ping_interval": 0.15, "ping_timeout": 0.25},
+    "client_files": {"serve_client": HERE / "node_modules" / "socket.io" / "client-dist"},
+    "client_files_cors": {
+        "serve_client": HERE / "node_modules" / "socket.io" / "client-dist",
+        **_cors("http://localhost:5174", credentials=True),
+    },
     "hooks": {},
+    "no_client_files": {"serve_client": False},
     "no_slash": {"add_trailing_slash": False},
     "initial_packet": {"initial_packet": '2["first"]'},
 }

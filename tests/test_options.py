@@ -63,7 +63,11 @@ def test_the_engines_defaults() -> None:
 
 
 def test_the_servers_defaults() -> None:
-    assert given(ServerOptions()) == {"connect_timeout": 45, "cleanup_empty_child_namespaces": False}
+    assert given(ServerOptions()) == {
+        "connect_timeout": 45,
+        "cleanup_empty_child_namespaces": False,
+        "serve_client": True,
+    }
 
 
 def test_the_defaults_of_cors() -> None:

@@ -42,7 +42,10 @@ export const PROFILES = {
   eio3: { allowEIO3: true },
   eio3_page: { allowEIO3: true, ...cors(/^http:\/\/localhost:[0-9]+$/) },
   eio3_heartbeat: { allowEIO3: true, pingInterval: 150, pingTimeout: 250 },
+  client_files: {},
+  client_files_cors: cors("http://localhost:5174", { credentials: true }),
   hooks: {},
+  no_client_files: { serveClient: false },
   no_slash: { addTrailingSlash: false },
   initial_packet: { initialPacket: '2["first"]' },
 };

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ __all__ = [
     "Limits",
     "OriginRule",
     "PerMessageDeflate",
+    "ServeClient",
     "ServerOptions",
     "TransportName",
 ]
@@ -44,6 +46,9 @@ OriginRule = (
 
 #: Called with the handshake request; returns True to accept, or False or a reason to refuse.
 AllowRequest = Callable[[Any], "bool | str | Awaitable[bool | str | None] | None"]
+
+#: True serves the browser client from the user's cache, a path from that folder, False not at all.
+ServeClient = bool | str | os.PathLike[str]
 
 
 #: What HTTP calls a token: a header's name, a method, a cookie's name.
@@ -363,6 +368,13 @@ class ServerOptions:
     """Seconds after which a connection that has joined no namespace is closed."""
     cleanup_empty_child_namespaces: bool = False
     """Whether a dynamic namespace ends when its last client has gone."""
+    serve_client: ServeClient = True
+    """Where the files for browsers come from."""
 
     def __post_init__(self) -> None:
         _positive("connect_timeout", self.connect_timeout)
+        if not isinstance(self.serve_client, (bool, str, os.PathLike)) or self.serve_client == "":
+            raise OptionError(
+                "serve_client: expected True (what `socketeer fetch-client` has fetched), False or a folder "
+                f"such as 'node_modules/socket.io-client/dist', got {self.serve_client!r}"
+            )

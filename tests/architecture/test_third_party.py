@@ -28,6 +28,11 @@ PLACES: dict[str, tuple[str, ...]] = {
     "websockets": (),
 }
 
+#: Used where the user has it. Nothing depends on it.
+IF_THERE: dict[str, tuple[str, ...]] = {
+    "brotli": ("integrations/client_files.py",),
+}
+
 
 def strangers(tree: dict[str, Module]) -> list[str]:
     """Imports of a library outside its place, or of one that has none."""
@@ -37,7 +42,7 @@ def strangers(tree: dict[str, Module]) -> list[str]:
             library = each.name.partition(".")[0]
             if library == PACKAGE or library in sys.stdlib_module_names:
                 continue
-            if not any(_within(module.place, place) for place in PLACES.get(library, ())):
+            if not any(_within(module.place, place) for place in (PLACES | IF_THERE).get(library, ())):
                 found.append(f"{module.place}:{each.line} imports {library}")
     return found
 

@@ -27,8 +27,9 @@ def test_version() -> None:
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        ((), ("run", "demo", "--version")),
+        ((), ("run", "demo", "fetch-client", "--version")),
         (("run",), ("MODULE:NAME", "chat:io", "--host", "--port", "--log-level", "--access-log", "Ctrl-C")),
+        (("fetch-client",), ("--to", "FOLDER", "npm", "SOCKETEER_CACHE", "/socket.io/socket.io.js")),
         (("demo",), ("--port", "3004", "--terminal", "--open", "SOCKETEER_CACHE", "npm")),
     ],
 )

@@ -10,10 +10,8 @@ from pathlib import Path
 import pytest
 
 from socketeer.cli import client_files
-from socketeer.cli.client_files import ClientUnavailable, cache_folder, is_genuine, load
-from tests.support.repository import ROOT
-
-ARCHIVE = f"{client_files.PACKAGE}-{client_files.VERSION}.tgz"
+from socketeer.cli.client_files import ClientUnavailable, load
+from socketeer.integrations.client_package import ARCHIVE
 
 
 @pytest.fixture
@@ -47,22 +45,6 @@ class Seen:
     def waiting(self) -> Iterator[None]:
         self.times += 1
         yield
-
-
-def test_npm_brings_what_was_published(archive: bytes) -> None:
-    assert is_genuine(archive)
-    assert not is_genuine(archive + b"\0")
-    client = client_files.ClientFiles(archive)
-    for name in ("socket.io.esm.min.js", "socket.io.js", "socket.io.min.js"):
-        assert b"Socket.IO v4.8.4" in client.read(name)[:200]
-    with pytest.raises(KeyError):
-        client.read("no-such-file.js")
-
-
-def test_the_pin_is_that_of_the_interop_tests() -> None:
-    lock = (ROOT / "interop" / "package-lock.json").read_text(encoding="utf-8")
-    assert client_files.INTEGRITY in lock
-    assert f'"socket.io-client": "{client_files.VERSION}"' in lock
 
 
 def test_from_the_cache_without_npm(cache: Path, archive: bytes) -> None:
@@ -144,28 +126,3 @@ def test_a_cache_that_cannot_be_written_is_done_without(
     )
     assert load().read("socket.io.js")
     assert "cannot be kept" in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("platform", "variables", "expected"),
-    [
-        ("linux", {}, "{home}/.cache/socketeer"),
-        ("linux", {"XDG_CACHE_HOME": "{home}/c"}, "{home}/c/socketeer"),
-        ("linux", {"XDG_CACHE_HOME": "relative"}, "{home}/.cache/socketeer"),
-        ("darwin", {}, "{home}/Library/Caches/socketeer"),
-        ("darwin", {"XDG_CACHE_HOME": "{home}/c"}, "{home}/c/socketeer"),
-        ("win32", {"LOCALAPPDATA": "{home}/L"}, "{home}/L/socketeer/Cache"),
-        ("win32", {}, "{home}/AppData/Local/socketeer/Cache"),
-        ("linux", {"SOCKETEER_CACHE": "{home}/mine", "XDG_CACHE_HOME": "{home}/c"}, "{home}/mine"),
-    ],
-)
-def test_where_the_cache_is(
-    platform: str, variables: dict[str, str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("SOCKETEER_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(Path, "home", lambda: tmp_path)
-    monkeypatch.setattr(sys, "platform", platform)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value.format(home=tmp_path))
-    assert cache_folder() == Path(expected.format(home=tmp_path))

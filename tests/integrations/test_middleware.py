@@ -162,11 +162,12 @@ async def test_the_first_is_outermost() -> None:
     await peer.exchange.over()
 
 
-async def test_other_paths_and_the_lifespan_pass_by() -> None:
-    io, told = echo_server(), list[str]()
+async def test_other_paths_files_and_the_lifespan_pass_by() -> None:
+    io, told = echo_server(serve_client=True), list[str]()
     io.engine.use(passing(told, "never"))
     app = io.asgi(fastapi.FastAPI())
     await http(app, "GET", "/other")
+    await http(app, "GET", f"{PATH}socket.io.js")
     events = ({"type": "lifespan.startup"}, {"type": "lifespan.shutdown"})
     await Exchange(app, {"type": "lifespan", "state": {}}, *events).over()
     assert told == []

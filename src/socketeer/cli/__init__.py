@@ -1,4 +1,4 @@
-"""The command line: ``socketeer run`` and ``socketeer demo``.
+"""The command line: ``socketeer run``, ``socketeer demo`` and ``socketeer fetch-client``.
 
 Exit codes: 0 after Ctrl-C or ``--help``, 1 where a command cannot do its work (it says why), 2 for a
 wrong option. A command imports what it needs when it is run, so that ``--help`` is quick.
@@ -7,6 +7,7 @@ wrong option. A command imports what it needs when it is run, so that ``--help``
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -115,3 +116,31 @@ def demo(
     from socketeer.cli.demo import show
 
     show(host, port, terminal, open_page)
+
+
+@app.command(epilog="Examples:  socketeer fetch-client   |   socketeer fetch-client --to static/socketio")
+def fetch_client(
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--to",
+            metavar="FOLDER",
+            file_okay=False,
+            help="Write the files into this folder, which is made if it is not there, for "
+            "`Server(serve_client=FOLDER)` or any other web server. Without it: the user's cache.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Fetch the official browser client, for pages that load it from your server.
+
+    A page then needs no bundler and no other host: `<script src="/socket.io/socket.io.js">`, or
+    `import { io } from "/socket.io/socket.io.esm.min.js"`.
+
+    npm fetches it once; it is checked against the hash of what was published and kept in the user's
+    cache (the variable SOCKETEER_CACHE names another folder), from where every `Server()` of this user
+    serves it. Run it again at any time: what is there already is checked and not fetched again.
+    """
+    from socketeer.cli.fetch_client import fetch
+
+    fetch(to)

@@ -9,13 +9,14 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from socketeer.cli import client_files
 from socketeer.cli.address import check, for_a_browser
 from socketeer.cli.chat import Chat, Tell
-from socketeer.cli.client_files import ClientFiles, ClientUnavailable
+from socketeer.cli.client_files import ClientUnavailable, load
 from socketeer.cli.page import Page
 from socketeer.cli.run import configure_logging
 from socketeer.cli.terminal import Transcript
+from socketeer.cli.waiting import Waiting
+from socketeer.integrations.client_package import PACKAGE, VERSION, ClientFiles
 
 #: The one file of the official client that the page asks for.
 CLIENT: Final = "socket.io.esm.min.js"
@@ -55,34 +56,14 @@ def page(client: ClientFiles | None) -> dict[str, bytes]:
 
 
 def _client(console: Console) -> ClientFiles | None:
-    fetching = (
-        f"Fetching the browser client, {client_files.PACKAGE} {client_files.VERSION}, by npm (once) ..."
-    )
+    fetching = f"Fetching the browser client, {PACKAGE} {VERSION}, by npm (once) ..."
     try:
-        return client_files.load(_Waiting(console, fetching))
+        return load(Waiting(console, fetching))
     except ClientUnavailable as error:
         console.print(Text.assemble(("No page: ", "bold yellow"), f"{error}."), soft_wrap=True)
         console.print(Text(error.advice), soft_wrap=True)
         console.print()
         return None
-
-
-class _Waiting:
-    """A spinner while one waits; where nobody looks (a pipe, a log), one line."""
-
-    def __init__(self, console: Console, text: str) -> None:
-        self._console = console
-        self._text = text
-        self._status = console.status(text)
-
-    def __enter__(self) -> None:
-        if self._console.is_terminal:
-            self._status.start()
-        else:
-            self._console.print(self._text, soft_wrap=True)
-
-    def __exit__(self, *_: object) -> None:
-        self._status.stop()
 
 
 def _introduce(console: Console, url: str, has_page: bool, terminal: bool) -> None:

@@ -15,6 +15,8 @@ from socketeer.engine.carriers.asgi import AsgiCarrier
 from socketeer.engine.carriers.base import Carrier
 from socketeer.engine.http.message import Request, Response
 from socketeer.engine.request import BAD_REQUEST, RequestRefused
+from socketeer.integrations.client_files import ServedClient, served_client
+from socketeer.integrations.client_package import FILES
 from socketeer.integrations.middleware import Exchange, Guarded
 from socketeer.integrations.scope import (
     AsgiApp,
@@ -56,6 +58,7 @@ class SocketeerApp:
         self._engine = io.engine
         self._path = io.engine.options.path
         self._slash = io.engine.options.add_trailing_slash
+        self._client = served_client(io.options.serve_client, io.engine.options.cors)
         self._guarded = Guarded(io.engine, self._serve)
         self._other = other
         deflate = io.engine.options.per_message_deflate
@@ -66,11 +69,13 @@ class SocketeerApp:
         kind = scope["type"]
         if kind == "lifespan":
             await self._lifespan(scope, receive, send)
-        elif self._below(scope) is not None:
+        elif (name := self._below(scope)) is not None:
             closers = scope.get("state", {}).get(CLOSERS)
             if closers is not None:
                 closers.add(self._io.end_sessions)
-            if self._engine.middlewares:
+            if self._client is not None and name in FILES and kind == "http":
+                await self._file(self._client, name, scope, send)
+            elif self._engine.middlewares:
                 await self._guarded(scope, receive, send)
             else:
                 await self._serve(scope, receive, send)
@@ -132,6 +137,9 @@ class SocketeerApp:
             await _lifespan(scope, watched_receive, send)
 
     # --- HTTP and WebSocket ---------------------------------------------------------------------
+
+    async def _file(self, client: ServedClient, name: str, scope: Scope, send: Send) -> None:
+        await respond(send, "http.response", await client.answer(name, make_request(scope, None)))
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)

@@ -25,6 +25,7 @@ from socketeer.options import (
     EngineOptions,
     Limits,
     PerMessageDeflate,
+    ServeClient,
     ServerOptions,
     TransportName,
 )
@@ -75,6 +76,7 @@ class BaseServer(Broadcasting, SharedListening):
         limits: Limits = _ENGINE.limits,
         parser: Literal["default", "msgpack"] | PacketParser = "default",
         cleanup_empty_child_namespaces: bool = _SERVER.cleanup_empty_child_namespaces,
+        serve_client: ServeClient = _SERVER.serve_client,
     ) -> None:
         """Make a server; nothing listens yet.
 
@@ -105,13 +107,17 @@ class BaseServer(Broadcasting, SharedListening):
                 socket.io-msgpack-parser) or a :class:`PacketParser`. Every client must use the same.
             cleanup_empty_child_namespaces: whether a dynamic namespace ends when its last client has
                 gone. Where clients make up the names, it keeps the server from holding all of them.
+            serve_client: serve the browser client as ``/socket.io/socket.io.js`` and so on: True from
+                where ``socketeer fetch-client`` has put it, a path from that folder, False not at all.
 
         Raises:
             OptionError: an option is out of its range.
             TypeError: there is no option of that name.
         """
         self.options = ServerOptions(
-            connect_timeout=connect_timeout, cleanup_empty_child_namespaces=cleanup_empty_child_namespaces
+            connect_timeout=connect_timeout,
+            cleanup_empty_child_namespaces=cleanup_empty_child_namespaces,
+            serve_client=serve_client,
         )
         engine = EngineOptions(
             path=path,
