@@ -18,6 +18,7 @@ from socketeer.options import (
     EngineOptions,
     Limits,
     PerMessageDeflate,
+    Recovery,
     ServerOptions,
 )
 
@@ -29,6 +30,7 @@ GROUPS: list[Callable[..., Any]] = [
     EngineOptions,
     Limits,
     PerMessageDeflate,
+    Recovery,
     ServerOptions,
 ]
 
@@ -62,10 +64,32 @@ def test_the_engines_defaults() -> None:
     }
 
 
+def test_the_defaults_of_recovery() -> None:
+    recovery = given(Recovery())
+    assert recovery.pop("max_disconnection_duration") == 120
+    assert recovery.pop("skip_middlewares") is True
+    assert recovery == {"max_sessions": 100_000, "max_packets": 100_000, "max_bytes": 64 * 1024 * 1024}
+
+
+@pytest.mark.parametrize(
+    ("given_option", "expected"),
+    [
+        (None, None),
+        (False, None),
+        (True, Recovery()),
+        ({"skip_middlewares": False}, Recovery(skip_middlewares=False)),
+        (Recovery(max_packets=5), Recovery(max_packets=5)),
+    ],
+)
+def test_recovery_as_an_option(given_option: Any, expected: Recovery | None) -> None:
+    assert ServerOptions(connection_state_recovery=given_option).connection_state_recovery == expected
+
+
 def test_the_servers_defaults() -> None:
     assert given(ServerOptions()) == {
         "connect_timeout": 45,
         "cleanup_empty_child_namespaces": False,
+        "connection_state_recovery": None,
         "serve_client": True,
     }
 

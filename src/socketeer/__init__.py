@@ -18,7 +18,7 @@ from socketeer.errors import (
 )
 from socketeer.integrations.hosting import Server
 from socketeer.messaging.handlers import Ack
-from socketeer.options import Backpressure, Compression, Cookie, Cors, Limits, PerMessageDeflate
+from socketeer.options import Backpressure, Compression, Cookie, Cors, Limits, PerMessageDeflate, Recovery
 from socketeer.protocol.frame import Message
 from socketeer.protocol.packet import Packet
 from socketeer.protocol.parsers import PacketParser, PartialPacket
@@ -45,6 +45,7 @@ __all__ = [
     "PartialPacket",
     "PeerError",
     "PerMessageDeflate",
+    "Recovery",
     "ReservedEventError",
     "Server",
     "Socket",

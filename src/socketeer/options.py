@@ -26,6 +26,7 @@ __all__ = [
     "Limits",
     "OriginRule",
     "PerMessageDeflate",
+    "Recovery",
     "ServeClient",
     "ServerOptions",
     "TransportName",
@@ -270,6 +271,33 @@ class Limits:
             _positive(f"limits.{name}", getattr(self, name))
 
 
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """Connection state recovery: what is kept of clients whose connection broke, and for how long.
+
+    A client that comes back in time has its id, rooms and data again, and gets the events that it missed
+    (https://socket.io/docs/v4/connection-state-recovery). What is kept is bounded for each namespace:
+    beyond a bound the oldest goes, and a client that would have needed it starts afresh, so that
+    nothing is ever missing in the middle.
+    """
+
+    max_disconnection_duration: float = 120.0
+    """Seconds in which a client may come back."""
+    skip_middlewares: bool = True
+    """Whether a client that is recovered passes by the middlewares of ``io.use``."""
+    max_sessions: int = 100_000
+    """Clients that may come back, at most."""
+    max_packets: int = 100_000
+    """Events kept, at most."""
+    max_bytes: int = 67_108_864
+    """Bytes of the events kept, at most, with an estimate of what keeping each one costs."""
+
+    def __post_init__(self) -> None:
+        _positive("connection_state_recovery.max_disconnection_duration", self.max_disconnection_duration)
+        for name in ("max_sessions", "max_packets", "max_bytes"):
+            _whole(f"connection_state_recovery.{name}", getattr(self, name), least=1)
+
+
 def _positive(name: str, value: float) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
         raise OptionError(f"{name}: expected a number above 0, got {value!r}")
@@ -368,6 +396,8 @@ class ServerOptions:
     """Seconds after which a connection that has joined no namespace is closed."""
     cleanup_empty_child_namespaces: bool = False
     """Whether a dynamic namespace ends when its last client has gone."""
+    connection_state_recovery: Recovery | None = None
+    """What is kept of clients whose connection broke; None for nothing."""
     serve_client: ServeClient = True
     """Where the files for browsers come from."""
 
@@ -378,3 +408,5 @@ class ServerOptions:
                 "serve_client: expected True (what `socketeer fetch-client` has fetched), False or a folder "
                 f"such as 'node_modules/socket.io-client/dist', got {self.serve_client!r}"
             )
+        recovery = _group(Recovery, "connection_state_recovery", self.connection_state_recovery)
+        object.__setattr__(self, "connection_state_recovery", recovery)

@@ -15,6 +15,8 @@ from typing import Any, Protocol
 from socketeer.engine.session import Session
 from socketeer.engine.timers import TimerWheel
 from socketeer.messaging.acks import AckTable
+from socketeer.options import Recovery
+from socketeer.protocol.frame import Message
 from socketeer.protocol.packet import Packet
 from socketeer.protocol.parsers import PacketParser
 
@@ -64,10 +66,13 @@ class StoredSession:
 
     sid: str
     """``socket.id``."""
-    pid: str
+    pid: str = field(repr=False)
     """The private id, which only this client knows."""
     rooms: tuple[Room, ...]
     data: dict[str, Any] = field(repr=False)
+    """``socket.data`` itself, not a copy: what ends after the connection did may still change it."""
+    offset: str | None = None
+    """The offset of the last event that was sent to it; None if there was none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +80,13 @@ class RestoredSession:
     """A session that was kept, and what its client has missed since."""
 
     session: StoredSession
-    missed: Sequence[Sequence[Any]]
-    """The missed events in order: name, arguments, and the packet's offset last."""
+    missed: Callable[[], Sequence[tuple[str, Message]] | None]
+    """What the client has missed until now, in order: each event's offset, and the event itself with the
+    offset as its last argument. None if some of it is not kept any more: then the client is not recovered.
+
+    Called once, when the client has passed the middlewares and is about to be connected: so that nobody
+    gets an event before that, and none falls between asking and being connected.
+    """
 
 
 class SocketDetails(Protocol):
@@ -161,6 +171,11 @@ class AdapterHost(Protocol):
     @property
     def wheel(self) -> TimerWheel:
         """For time-outs."""
+        ...
+
+    @property
+    def recovery(self) -> Recovery | None:
+        """What is to be kept of clients whose connection broke; None: nothing, and no event gets an offset."""
         ...
 
     def on_server_side_emit(
@@ -269,11 +284,19 @@ class Adapter(Protocol):
     # --- recovery -------------------------------------------------------------------------------
 
     def persist_session(self, session: StoredSession) -> Awaitable[None] | None:
-        """Keep a session whose client may come back."""
+        """Keep a session whose client may come back, in the place of an older one with its ``pid``."""
+        ...
+
+    def forget_session(self, pid: str) -> Awaitable[None] | None:
+        """Drop what is still kept under ``pid``, if anything: the client has been disconnected on purpose."""
         ...
 
     async def restore_session(self, pid: str, offset: str) -> RestoredSession | None:
-        """What was kept under ``pid``, and what came after ``offset``; None if either is not known (any more)."""
+        """What was kept under ``pid``, and what came after ``offset``; None if either is not known (any more).
+
+        Both come from the client: any string. Whether the session can be restored again is the
+        adapter's choice; the caller sees to it that two sockets never share one.
+        """
         ...
 
     async def close(self) -> None:

@@ -192,6 +192,10 @@ class MemoryAdapter:
         """Nothing is kept."""
         return None
 
+    def forget_session(self, pid: str) -> Awaitable[None] | None:  # noqa: ARG002
+        """Nothing was kept."""
+        return None
+
     async def restore_session(self, pid: str, offset: str) -> RestoredSession | None:  # noqa: ARG002
         """Nothing was kept."""
         return None

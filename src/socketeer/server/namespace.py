@@ -15,6 +15,7 @@ from socketeer.messaging.dispatch import log_handler_error, run_handlers
 from socketeer.messaging.eager import start
 from socketeer.messaging.handlers import Ack, HandlerTable, Payload
 from socketeer.messaging.listening import M
+from socketeer.options import Recovery
 from socketeer.protocol.ids import generate_id
 from socketeer.protocol.packet import CONNECT_ERROR
 from socketeer.protocol.parsers import PacketParser
@@ -30,6 +31,7 @@ from socketeer.server.handshake import Handshake
 from socketeer.server.middleware import Middleware, run_middlewares
 from socketeer.server.operators import Broadcasting, BroadcastOperator
 from socketeer.server.published import published
+from socketeer.server.reception import Reception
 from socketeer.server.socket import Socket
 from socketeer.server.v2_clients import is_v2, refusal, socket_id
 
@@ -52,6 +54,11 @@ class NamespaceHost(Protocol):
     @property
     def make_adapter(self) -> Callable[[AdapterHost], Adapter]:
         """Makes the adapter of a namespace."""
+        ...
+
+    @property
+    def recovery(self) -> Recovery | None:
+        """What is kept of clients whose connection broke."""
         ...
 
     def on_joined(self, connection: Connection) -> None:
@@ -118,7 +125,7 @@ class Namespace(Broadcasting, SharedListening):
         self._middlewares: tuple[Middleware, ...] = ()
         self._ack_ids = 0
         self._joining = 0
-        """Sockets in the middlewares."""
+        """Sockets in the middlewares, and those whose session is looked for."""
         self.when_vacant: Callable[[], None] | None = None
         """Called when the last socket has gone and none is in the middlewares."""
         self._detach()
@@ -131,6 +138,7 @@ class Namespace(Broadcasting, SharedListening):
         self.parser = cast(PacketParser, nobody)
         self.prefix: bytes = nobody
         self.adapter = cast(Adapter, nobody)
+        self._reception: Reception | None = None
 
     @final
     def attach(self, host: NamespaceHost, predecessor: Namespace | None = None) -> None:
@@ -149,6 +157,8 @@ class Namespace(Broadcasting, SharedListening):
         self.parser = host.parser
         self.prefix = host.parser.namespace_prefix(self.name)
         self.adapter = self._make_adapter()
+        if host.recovery is not None:
+            self._reception = Reception(self, host.recovery, self._admit, self._welcome, self._expect)
 
     @final
     def give_way(self, successor: Namespace) -> None:
@@ -248,6 +258,12 @@ class Namespace(Broadcasting, SharedListening):
         """The server's timer wheel."""
         return self._host.wheel
 
+    @property
+    @final
+    def recovery(self) -> Recovery | None:
+        """The server's option."""
+        return self._host.recovery
+
     @final
     def next_ack_id(self) -> int:
         """One counter for all sockets, as in the official server."""
@@ -266,8 +282,15 @@ class Namespace(Broadcasting, SharedListening):
     def connect(self, connection: Connection, auth: dict[str, Any]) -> None:
         """A client asks to join: through the middlewares, then in."""
         session = connection.session
-        name = socket_id(self.name, session) if is_v2(session) else generate_id()
-        socket = Socket(name, self, connection, Handshake(session.request, auth))
+        handshake = Handshake(session.request, auth)
+        if is_v2(session):
+            self._admit(connection, Socket(socket_id(self.name, session), self, connection, handshake))
+        elif self._reception is not None:
+            self._reception.receive(connection, handshake)
+        else:
+            self._admit(connection, Socket(generate_id(), self, connection, handshake))
+
+    def _admit(self, connection: Connection, socket: Socket) -> None:
         if not self._middlewares:
             self._welcome(connection, socket)
             return
@@ -293,6 +316,8 @@ class Namespace(Broadcasting, SharedListening):
     def _welcome(self, connection: Connection, socket: Socket) -> None:
         self.sockets[socket.id] = socket
         socket.on_connected()
+        if socket.gone:
+            return
         self._host.on_joined(connection)
         for event in WELCOME_EVENTS:
             handlers = self._handlers.take(event)
@@ -311,6 +336,11 @@ class Namespace(Broadcasting, SharedListening):
         """A socket has disconnected."""
         self.sockets.pop(socket_id, None)
         connection.left(self.name)
+        self.check_vacancy()
+
+    def _expect(self, more: int) -> None:
+        """So many more clients (less, below 0) are looked for before they come in: the namespace is not vacant."""
+        self._joining += more
         self.check_vacancy()
 
     @final

@@ -25,6 +25,7 @@ from socketeer.options import (
     EngineOptions,
     Limits,
     PerMessageDeflate,
+    Recovery,
     ServeClient,
     ServerOptions,
     TransportName,
@@ -36,6 +37,7 @@ from socketeer.server.events import SharedListening
 from socketeer.server.memory import MemoryAdapter
 from socketeer.server.namespace import Namespace
 from socketeer.server.operators import Broadcasting, BroadcastOperator
+from socketeer.server.recovery import RecoveringAdapter
 from socketeer.server.v2_clients import is_v2, parse_address
 
 _ENGINE = EngineOptions()
@@ -68,6 +70,7 @@ class BaseServer(Broadcasting, SharedListening):
         initial_packet: str | None = _ENGINE.initial_packet,
         allow_request: AllowRequest | None = None,
         adapter: AdapterFactory = MemoryAdapter,
+        connection_state_recovery: Recovery | Mapping[str, Any] | bool | None = None,
         cors: Cors | Mapping[str, Any] | None = None,
         cookie: Cookie | Mapping[str, Any] | bool | None = None,
         http_compression: Compression | Mapping[str, Any] | bool | None = True,
@@ -95,6 +98,8 @@ class BaseServer(Broadcasting, SharedListening):
             initial_packet: the data of a message that follows the open packet at once.
             allow_request: called with each handshake's request; True lets it in.
             adapter: makes the adapter of each namespace: a class or an object of :mod:`socketeer.adapters`.
+            connection_state_recovery: what is kept of clients whose connection broke, so that they miss
+                nothing; True for the defaults of :class:`~socketeer.Recovery`, None for nothing.
             cors: which other origins may connect; None for none.
             cookie: a cookie with the session id; None for none.
             http_compression: when long-polling answers are compressed; False for never.
@@ -116,6 +121,7 @@ class BaseServer(Broadcasting, SharedListening):
         """
         self.options = ServerOptions(
             connect_timeout=connect_timeout,
+            connection_state_recovery=connection_state_recovery,  # type: ignore[arg-type]
             cleanup_empty_child_namespaces=cleanup_empty_child_namespaces,
             serve_client=serve_client,
         )
@@ -143,7 +149,8 @@ class BaseServer(Broadcasting, SharedListening):
                 f"adapter: expected a class or an object of socketeer.adapters, or a function "
                 f"(namespace) -> Adapter, got {adapter!r}"
             )
-        self.make_adapter = adapter
+        recovers = self.recovery is not None and adapter is MemoryAdapter
+        self.make_adapter: AdapterFactory = RecoveringAdapter if recovers else adapter
         self.parser = choose_parser(parser, limits.max_attachments)
         self.engine = EngineServer(engine, self._on_session)
         self._namespaces: dict[str, Namespace] = {}
@@ -151,6 +158,11 @@ class BaseServer(Broadcasting, SharedListening):
         self._idle: dict[Connection, Timer] = {}
         """Connections that have joined no namespace yet, with the end of their patience."""
         self.sockets = self.of("/")
+        if self.recovery is not None and not self.adapter.capabilities.recovery:
+            raise OptionError(
+                f"connection_state_recovery: expected an adapter that keeps sessions and packets "
+                f"(capabilities.recovery), got {self.adapter!r}; use another adapter, or None"
+            )
         if allow_eio3:
             self.engine.on("connection", self._join_main)
 
@@ -256,6 +268,11 @@ class BaseServer(Broadcasting, SharedListening):
     def adapter(self) -> Adapter:
         """The adapter of the main namespace."""
         return self.sockets.adapter
+
+    @property
+    def recovery(self) -> Recovery | None:
+        """What is kept of clients whose connection broke; None for nothing."""
+        return self.options.connection_state_recovery
 
     @property
     def wheel(self) -> TimerWheel:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable
 from typing import Any, Protocol
 
 from socketeer.engine.session import Session
@@ -42,13 +42,8 @@ class Single(Protocol):
         """Whether it has disconnected."""
         ...
 
-    @property
-    def direct(self) -> bool:
-        """Whether it is there, and no outgoing catch-all listens."""
-        ...
-
-    def hear_outgoing(self, args: Sequence[Any]) -> None:
-        """Tell the outgoing catch-alls of an event: its name and its arguments."""
+    def transmit(self, args: tuple[Any, ...], ack_id: int | None, flags: Flags) -> None:
+        """Send an event, its name and its arguments, and tell the outgoing catch-alls."""
         ...
 
 
@@ -129,11 +124,4 @@ class SocketOperator:
 
     def _emit(self, event: str, ack_id: int | None, args: tuple[Any, ...]) -> None:
         check_event(event)
-        socket, flags = self._socket, self._flags
-        if not socket.direct:
-            socket.hear_outgoing((event, *args))
-            if socket.gone:
-                return
-        if not flags.volatile or socket.conn.writable():
-            nsp = socket.nsp
-            socket.conn.send(nsp.parser.encode_event(nsp.prefix, ack_id, (event, *args), flags.compress))
+        self._socket.transmit((event, *args), ack_id, self._flags)

@@ -223,6 +223,16 @@ class Socket(SocketListening):
     def _others(self, flags: Flags) -> BroadcastOperator:
         return BroadcastOperator(self.nsp, Target((), (self.id,), flags))
 
+    def transmit(self, args: tuple[Any, ...], ack_id: int | None, flags: Flags) -> None:
+        """For the floor: send an event, its name and its arguments, and tell the outgoing catch-alls."""
+        if not self.direct:
+            self.hear_outgoing(args)
+            if self.gone:
+                return
+        if not flags.volatile or self.conn.writable():
+            nsp = self.nsp
+            self.conn.send(nsp.parser.encode_event(nsp.prefix, ack_id, args, flags.compress))
+
     async def drained(self) -> None:
         """Wait until the client's queue is below its low-water mark."""
         await self.conn.transport.drained()
@@ -249,10 +259,13 @@ class Socket(SocketListening):
         self._life = Life.CONNECTED
         nsp = self.nsp
         nsp.adapter.join(self.id, (self.id,))
-        self.conn.send(
-            nsp.parser.encode_control(0, nsp.prefix, None if is_v2(self.conn) else {"sid": self.id})
-        )
+        welcome = None if is_v2(self.conn) else self._introduction()
+        self.conn.send(nsp.parser.encode_control(0, nsp.prefix, welcome))
         self._connection.sockets[nsp.name] = self
+
+    def _introduction(self) -> dict[str, Any]:
+        """What the client is told when it is connected."""
+        return {"sid": self.id}
 
     def on_refused(self) -> None:
         """A middleware has turned it away, or its connection has gone meanwhile."""
@@ -366,12 +379,16 @@ class Socket(SocketListening):
             return
         self._life = Life.LEAVING
         self._tell("disconnecting", reason, description)
+        self._part(reason)
         self._life = Life.DISCONNECTED
         self._catch_alls_changed()
         self.nsp.adapter.leave_all(self.id)
         self.nsp.forget(self.id, self._connection)
         self.acks.fail_all()
         self._tell("disconnect", reason, description)
+
+    def _part(self, reason: str) -> None:
+        """For :class:`~socketeer.server.reception.RecoverableSocket`: it is about to leave its rooms."""
 
     def _tell(self, event: str, *args: Any) -> None:
         handlers, shared = self._handlers.take(event), self.nsp.socket_handlers

@@ -1,4 +1,4 @@
-"""Contracts for what others write for Socketeer; each is a class of tests to subclass in one's own."""
+"""For tests of what is built on Socketeer: contracts to pass, and clients without a network."""
 
 from socketeer.testing.parsers import ParserContract
 
