@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from examples.json_parser import JsonParser
-from socketeer import Cookie, Cors, PerMessageDeflate
+from socketeer import Cookie, Cors, PerMessageDeflate, Recovery
 
 HERE = Path(__file__).parent
 
@@ -61,6 +61,9 @@ PROFILES: dict[str, dict[str, Any]] = {
     "deflate_small": {"per_message_deflate": _deflate(no_context_takeover=False, max_window_bits=8)},
     "msgpack": {"parser": "msgpack"},
     "json": {"parser": JsonParser()},
+    "recovery": {"connection_state_recovery": True},
+    "recovery_checked": {"connection_state_recovery": Recovery(skip_middlewares=False)},
+    "recovery_short": {"connection_state_recovery": {"max_disconnection_duration": 0.25}},
     "uncompressed": {"http_compression": False},
     "eio3": {"allow_eio3": True},
     "eio3_page": {"allow_eio3": True, **_cors(re.compile(r"^http://localhost:[0-9]+$"))},

@@ -11,6 +11,7 @@ export class Proxy {
     this.frozen = false;
     this.polls = new Tally("poll that waits for its answer");
     this.down = false;
+    this.holdUpgrades = false;
     this.server = net.createServer((near) => {
       if (this.down) return near.destroy();
       const far = net.connect(Number(port), hostname);
@@ -19,6 +20,7 @@ export class Proxy {
       for (const [from, to] of [[near, far], [far, near]]) {
         from.on("data", (chunk) => {
           if (this.frozen) return;
+          if (this.holdUpgrades && from === near && /^upgrade: websocket/im.test(chunk.toString("latin1"))) return;
           const poll = from === near && /^GET .*transport=polling.*&sid=/.test(chunk.toString("latin1"));
           to.write(chunk, () => poll && this.polls.add(pair));
           if (from === far) this.polls.items = this.polls.items.filter((waiting) => waiting !== pair);
@@ -52,6 +54,12 @@ export class Proxy {
     this.down = true;
     for (const pair of this.pairs) for (const socket of pair) socket.destroy();
     this.pairs.clear();
+  }
+
+  /** New connections come about again. */
+  mend() {
+    this.down = false;
+    this.holdUpgrades = false;
   }
 
   stop() {
