@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -186,12 +187,13 @@ async def test_reasons_that_are_recoverable(reason: str) -> None:
 
 
 async def test_who_leaves_or_is_sent_away_does_not_come_back() -> None:
-    for end in (
+    ends: tuple[Callable[[Returner], Any], ...] = (
         lambda user: user.client.say("41"),
         lambda user: user.socket.disconnect(),
         lambda user: user.socket.disconnect(close=True),
         lambda user: user.lobby.io.disconnect_sockets(),
-    ):
+    )
+    for end in ends:
         lobby = lobby_with()
         user = returner(lobby)
         user.lose()

@@ -178,6 +178,13 @@ class AdapterHost(Protocol):
         """What is to be kept of clients whose connection broke; None: nothing, and no event gets an offset."""
         ...
 
+    def next_ack_id(self) -> int:
+        """An acknowledgement id that no socket of the namespace has in use on this node.
+
+        What another node asks gets one of this node's: its own may be in use here.
+        """
+        ...
+
     def on_server_side_emit(
         self, args: Sequence[Any], ack: Callable[[tuple[Any, ...]], None] | None = None
     ) -> None:

@@ -17,10 +17,6 @@ class BroadcastSite(AdapterHost, Protocol):
         """Who is in which room."""
         ...
 
-    def next_ack_id(self) -> int:
-        """An acknowledgement id that no socket of the namespace has in use."""
-        ...
-
 
 class Home(BroadcastSite, Protocol):
     """A namespace, as one of its sockets sees it."""

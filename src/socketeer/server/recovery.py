@@ -178,16 +178,20 @@ class RecoveringAdapter(MemoryAdapter):
         if not self._rooms_of and not self.sessions:
             return None  # nobody is there, and nobody may come back
         self.log.append(copy(message), target, self._now())
-        plain: Message | None = None
+        self.deliver(packet, message, offset, target)
+        return None
+
+    def deliver(self, packet: Packet, message: Message, offset: str, target: Target) -> None:
+        """Send an event that is kept to this node's sockets: ``message`` is ``packet`` with its ``offset``."""
+        nsp, plain = self.nsp, None
         for socket in self._selected(target):
             if isinstance(socket, RecoverableSocket):
                 socket.offset = offset
                 socket.conn.send(message)
-            else:
+            else:  # a client of Socket.IO 2
                 if plain is None:
                     plain = nsp.parser.encode_event(nsp.prefix, None, packet.data, target.flags.compress)
                 socket.conn.send(plain)
-        return None
 
     def persist_session(self, session: StoredSession) -> Awaitable[None] | None:
         """Keep a session for ``max_disconnection_duration`` seconds."""
