@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from socketeer.options import Recovery
+from socketeer.server.recovery import RecoveringAdapter
 from socketeer.server.socket import Socket
 from tests.support.inprocess import Client, Lobby
 
@@ -51,3 +53,23 @@ class Returner:
         """The names of the events since the last look."""
         events, self.events = self.events, []
         return [event[0] for event in events]
+
+
+def lobby_with(**recovery: Any) -> Lobby:
+    return Lobby(connection_state_recovery=Recovery(**recovery))
+
+
+def returner(lobby: Lobby, namespace: str = "/") -> Returner:
+    """A client that has got one event, so that it can come back."""
+    user = Returner(lobby, namespace)
+    user.connect()
+    user.socket.emit("first")
+    user.handle()
+    assert user.names() == ["first"]
+    return user
+
+
+def adapter_of(lobby: Lobby, namespace: str = "/") -> RecoveringAdapter:
+    adapter = lobby.io.of(namespace).adapter
+    assert isinstance(adapter, RecoveringAdapter)
+    return adapter
