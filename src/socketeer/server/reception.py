@@ -168,9 +168,7 @@ class Reception:
     def receive(self, connection: Connection, handshake: Handshake) -> None:
         """A client asks to join."""
         pid, offset = handshake.auth.get("pid"), handshake.auth.get("offset")
-        if connection.session.protocol != 4:  # a client of Socket.IO 2 knows nothing of this
-            self._admit(connection, Socket(generate_id(), self._nsp, connection, handshake))
-        elif isinstance(pid, str) and isinstance(offset, str):
+        if isinstance(pid, str) and isinstance(offset, str):
             connection.joining[self._nsp.name] = None
             start(self._receive_again(connection, handshake, pid, offset))
         else:

@@ -10,7 +10,7 @@ where the event that it belongs to is not.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Iterable, Sequence
 from copy import copy
 from functools import partial
@@ -160,7 +160,7 @@ class RecoveringAdapter(MemoryAdapter):
         super().__init__(nsp)
         self._recovery = nsp.recovery or Recovery()
         self.log = PacketLog(self._recovery.max_packets, self._recovery.max_bytes)
-        self.sessions: dict[str, Kept] = {}
+        self.sessions: OrderedDict[str, Kept] = OrderedDict()
         """By private id, those that end first in front."""
         self._timer = Timer(self._sweep)
         self._wheel: TimerWheel | None = None
@@ -199,7 +199,7 @@ class RecoveringAdapter(MemoryAdapter):
         until = self._now() + self._recovery.max_disconnection_duration
         self.sessions[session.pid] = Kept(session, until, self.log.next)
         if len(self.sessions) > self._recovery.max_sessions:
-            del self.sessions[next(iter(self.sessions))]
+            self.sessions.popitem(last=False)
         return None
 
     def forget_session(self, pid: str) -> Awaitable[None] | None:
