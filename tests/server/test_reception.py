@@ -16,7 +16,7 @@ from socketeer.server.reception import RecoverableSocket
 from socketeer.server.recovery import RecoveringAdapter
 from socketeer.server.socket import Socket
 from tests.server.returning import Returner, adapter_of, lobby_with, returner
-from tests.support.inprocess import Lobby
+from tests.support.inprocess import FakeCarrier, Lobby, make_request
 
 # --- the option ---
 
@@ -278,16 +278,51 @@ async def test_disconnected_sockets_send_nothing() -> None:
     assert len(adapter_of(lobby).log) == 0
 
 
-async def test_clients_of_version_2_get_neither_private_id_nor_offsets(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    lobby = lobby_with()
-    other, _ = lobby.connected()
-    monkeypatch.setattr(type(other.session), "protocol", property(lambda session: 3))
-    old, _ = lobby.client(), None
-    old.say("40")
-    assert "pid" not in str(old.heard())
-    monkeypatch.undo()
+async def test_clients_of_version_2_get_neither_private_id_nor_offsets() -> None:
+    lobby = Lobby(connection_state_recovery=True, allow_eio3=True)
+    old = FakeCarrier()
+    lobby.io.engine.open_websocket(make_request(query_string="EIO=3&transport=websocket"), None, old)
+    assert old.sent[1:] == ["40"]
+    client, _ = lobby.connected()
     lobby.io.emit("x")
-    assert old.heard() == ['42["x"]']
-    assert len(json.loads(str(other.heard()[0])[2:])) == 2
+    for socket in lobby.io.sockets.sockets.values():
+        socket.emit("y")
+    assert old.sent[2:] == ['42["x"]', '42["y"]']
+    assert [len(json.loads(str(packet)[2:])) for packet in client.heard()] == [2, 2]
+
+
+async def test_outgoing_catch_alls_hear_of_each_event_once() -> None:
+    lobby = lobby_with()
+    user = returner(lobby)
+    other = returner(lobby)
+    heard: list[Any] = []
+    user.socket.on_any_outgoing(lambda *args: heard.append(args))
+    user.socket.emit("direct", 1)
+    user.socket.compress(False).emit("flagged")
+    user.socket.volatile.emit("volatile", 2)
+    lobby.io.emit("to all")
+    other.socket.emit("to another")
+    user.handle()
+    assert heard == [("direct", 1), ("flagged",), ("volatile", 2), ("to all",)]
+    assert user.names() == ["direct", "flagged", "volatile", "to all"]
+    user.socket.off_any_outgoing()
+    user.lose()
+    lobby.io.emit("missed")
+    user.connect()
+    assert (user.recovered, user.names(), len(heard)) == (True, ["missed"], 4)
+
+
+async def test_a_catch_all_that_emits_keeps_the_order_of_the_offsets() -> None:
+    lobby = lobby_with()
+    user = returner(lobby)
+
+    @user.socket.on_any_outgoing
+    def also(name: str) -> None:
+        if name == "outer":
+            user.socket.emit("inner")
+
+    user.socket.emit("outer")
+    lobby.io.emit("outer")
+    user.handle()
+    assert user.names() == ["inner", "outer", "inner", "outer"]
+    assert user.offset == adapter_of(lobby).log.offset(4)
