@@ -7,14 +7,14 @@ Times are seconds, sizes are bytes. The names and the defaults are Socket.IO's
 from __future__ import annotations
 
 import logging
-import math
 import os
-import re
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from socketeer.checks import group, positive, whole
 from socketeer.errors import OptionError
+from socketeer.web_options import Cookie, Cors, OriginRule
 
 __all__ = [
     "AllowRequest",
@@ -36,132 +36,11 @@ log = logging.getLogger("socketeer")
 
 TransportName = Literal["polling", "websocket"]
 
-#: One origin, a pattern, a collection of both, a predicate, or True/"*" for any origin.
-OriginRule = (
-    str
-    | bool
-    | re.Pattern[str]
-    | Collection["str | re.Pattern[str]"]
-    | Callable[[str], "bool | Awaitable[bool]"]
-)
-
 #: Called with the handshake request; returns True to accept, or False or a reason to refuse.
 AllowRequest = Callable[[Any], "bool | str | Awaitable[bool | str | None] | None"]
 
 #: True serves the browser client from the user's cache, a path from that folder, False not at all.
 ServeClient = bool | str | os.PathLike[str]
-
-
-#: What HTTP calls a token: a header's name, a method, a cookie's name.
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-
-#: Printable ASCII without a space or a comma, so that it is one origin. (An international host name
-#: stands in an Origin header in its ASCII form.)
-_ORIGIN = re.compile(r"[!-+\--~]*")
-
-
-def _checked_origin(origin: str) -> str:
-    """An origin without the slash that people copy from the address bar: a browser never sends one."""
-    if not _ORIGIN.fullmatch(origin):
-        raise OptionError(f"cors.origin: expected one origin in ASCII, several as a list, got {origin!r}")
-    if not origin.endswith("/") or origin.endswith("://"):  # pages of some phones' apps say "file://"
-        return origin
-    stripped = origin.rstrip("/")
-    log.warning("cors origin %r ends with a slash, which no browser sends: compared as %r", origin, stripped)
-    return stripped
-
-
-def _checked_rule(rule: Any) -> Any:
-    """One item of ``cors.origin``: an origin or a pattern."""
-    if isinstance(rule, str):
-        return _checked_origin(rule)
-    if isinstance(rule, re.Pattern) and isinstance(rule.pattern, str):
-        return rule
-    raise OptionError(f"cors.origin: expected strings or compiled patterns of strings, got {rule!r}")
-
-
-def _names(option: str, value: str | Collection[str] | None) -> tuple[str, ...] | None:
-    if value is None:
-        return None
-    parts = value.split(",") if isinstance(value, str) else value
-    names = tuple(part.strip() for part in parts if part.strip())
-    for name in names:
-        if not _TOKEN.fullmatch(name):
-            raise OptionError(f"{option}: expected names such as 'X-Custom', got {name!r}")
-    return names
-
-
-@dataclass(frozen=True, slots=True)
-class Cors:
-    """Which pages of other origins may talk to this server (https://socket.io/docs/v4/handling-cors/)."""
-
-    origin: OriginRule = "*"
-    """One origin, a compiled pattern, a list of both, a callable ``(origin) -> bool``, or ``"*"``."""
-    methods: str | Collection[str] = ("GET", "HEAD", "PUT", "PATCH", "POST", "DELETE")
-    """Methods named in the answer to a preflight."""
-    allowed_headers: str | Collection[str] | None = None
-    """Request headers that are allowed; None repeats those that the browser asks for."""
-    exposed_headers: str | Collection[str] | None = None
-    """Response headers that the page may read."""
-    credentials: bool = False
-    """Whether cookies and HTTP authentication are allowed."""
-    max_age: int | None = None
-    """Seconds for which the browser may keep the answer to a preflight."""
-
-    def __post_init__(self) -> None:
-        origin: Any = self.origin
-        if isinstance(origin, (str, re.Pattern)):
-            origin = _checked_rule(origin)
-        elif isinstance(origin, Collection) and not isinstance(origin, (bytes, bytearray)):
-            origin = tuple(_checked_rule(each) for each in origin)
-            if "*" in origin:
-                log.warning("cors origin '*' in a list matches no origin: for any origin, give '*' alone")
-        elif not (isinstance(origin, bool) or callable(origin)):
-            raise OptionError(
-                f"cors.origin: expected an origin such as 'http://localhost:5174', a pattern, a list, "
-                f"a callable or '*', got {origin!r}"
-            )
-        object.__setattr__(self, "origin", origin)
-        for name in ("methods", "allowed_headers", "exposed_headers"):
-            object.__setattr__(self, name, _names(f"cors.{name}", getattr(self, name)))
-        if self.max_age is not None:
-            _whole("cors.max_age", self.max_age)
-
-
-#: Printable ASCII without a space, a comma or a semicolon.
-_COOKIE_VALUE = re.compile(r"[!-+\--:<-~]*")
-
-
-@dataclass(frozen=True, slots=True)
-class Cookie:
-    """The cookie that carries the session id, set by the polling handshake alone, as the official server does."""
-
-    name: str = "io"
-    path: str | None = "/"
-    """None leaves the attribute out."""
-    http_only: bool = True
-    same_site: Literal["lax", "strict", "none"] | None = "lax"
-    secure: bool = False
-    domain: str | None = None
-    max_age: int | None = None
-    """Seconds; None makes a cookie of the browser session."""
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not _TOKEN.fullmatch(self.name):
-            raise OptionError(f"cookie.name: expected a token such as 'io', got {self.name!r}")
-        for attribute in ("path", "domain"):
-            value = getattr(self, attribute)
-            if value is not None and not (isinstance(value, str) and _COOKIE_VALUE.fullmatch(value)):
-                raise OptionError(
-                    f"cookie.{attribute}: expected None or ASCII text without a space, a comma, a semicolon "
-                    f"or a control character, got {value!r}"
-                )
-        if self.same_site not in ("lax", "strict", "none", None):
-            raise OptionError(
-                f"cookie.same_site: expected 'lax', 'strict', 'none' or None, got {self.same_site!r}"
-            )
-        if self.max_age is not None:
-            _whole("cookie.max_age", self.max_age)  # below 0 is in order: it deletes the cookie
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +51,7 @@ class Compression:
     """Bytes; a smaller answer goes out as it is."""
 
     def __post_init__(self) -> None:
-        _whole("http_compression.threshold", self.threshold, least=0)
+        whole("http_compression.threshold", self.threshold, least=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +80,7 @@ class PerMessageDeflate:
     """zlib's memory level: 1 (least memory) to 9."""
 
     def __post_init__(self) -> None:
-        _whole("per_message_deflate.threshold", self.threshold, least=0)
+        whole("per_message_deflate.threshold", self.threshold, least=0)
         for name in ("server_no_context_takeover", "client_no_context_takeover"):
             if not isinstance(getattr(self, name), bool):
                 raise OptionError(
@@ -209,9 +88,9 @@ class PerMessageDeflate:
                 )
         for name in ("server_max_window_bits", "client_max_window_bits"):
             if getattr(self, name) is not None:
-                _whole(f"per_message_deflate.{name}", getattr(self, name), least=8, most=15)
-        _whole("per_message_deflate.level", self.level, least=-1, most=9)
-        _whole("per_message_deflate.mem_level", self.mem_level, least=1, most=9)
+                whole(f"per_message_deflate.{name}", getattr(self, name), least=8, most=15)
+        whole("per_message_deflate.level", self.level, least=-1, most=9)
+        whole("per_message_deflate.mem_level", self.mem_level, least=1, most=9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +106,7 @@ class Backpressure:
 
     def __post_init__(self) -> None:
         for name in ("high_water", "low_water", "max_bytes"):
-            _whole(f"backpressure.{name}", getattr(self, name))
+            whole(f"backpressure.{name}", getattr(self, name))
         if not 0 <= self.low_water <= self.high_water <= self.max_bytes:
             raise OptionError(
                 "backpressure: expected 0 <= low_water <= high_water <= max_bytes, "
@@ -261,14 +140,14 @@ class Limits:
     """Seconds a client may take to send the attachments of one packet."""
 
     def __post_init__(self) -> None:
-        _whole("limits.max_attachments", self.max_attachments, least=0)
+        whole("limits.max_attachments", self.max_attachments, least=0)
         for name in ("max_payload_packets", "max_fragments", "max_namespaces", "max_namespace_length"):
-            _whole(f"limits.{name}", getattr(self, name), least=1)
+            whole(f"limits.{name}", getattr(self, name), least=1)
         for name in ("max_sessions", "max_sessions_per_address"):
             if getattr(self, name) is not None:
-                _whole(f"limits.{name}", getattr(self, name), least=1)
+                whole(f"limits.{name}", getattr(self, name), least=1)
         for name in ("header_timeout", "body_timeout", "attachment_timeout"):
-            _positive(f"limits.{name}", getattr(self, name))
+            positive(f"limits.{name}", getattr(self, name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,24 +172,9 @@ class Recovery:
     """Bytes of the events kept, at most, with an estimate of what keeping each one costs."""
 
     def __post_init__(self) -> None:
-        _positive("connection_state_recovery.max_disconnection_duration", self.max_disconnection_duration)
+        positive("connection_state_recovery.max_disconnection_duration", self.max_disconnection_duration)
         for name in ("max_sessions", "max_packets", "max_bytes"):
-            _whole(f"connection_state_recovery.{name}", getattr(self, name), least=1)
-
-
-def _positive(name: str, value: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-        raise OptionError(f"{name}: expected a number above 0, got {value!r}")
-
-
-def _whole(name: str, value: int, least: float = -math.inf, most: float = math.inf) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        wanted = "a whole number"
-        if most < math.inf:
-            wanted += f" from {least} to {most}"
-        elif least > -math.inf:
-            wanted += f", {least} or more"
-        raise OptionError(f"{name}: expected {wanted}, got {value!r}")
+            whole(f"connection_state_recovery.{name}", getattr(self, name), least=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,11 +202,11 @@ class EngineOptions:
 
     def __post_init__(self) -> None:
         for name in ("ping_interval", "ping_timeout", "upgrade_timeout"):
-            _positive(name, getattr(self, name))
+            positive(name, getattr(self, name))
         size: Any = self.max_http_buffer_size
         if isinstance(size, float) and size.is_integer():  # 1e6, as Socket.IO's own pages write it
             object.__setattr__(self, "max_http_buffer_size", int(size))
-        _whole("max_http_buffer_size", self.max_http_buffer_size, least=1)
+        whole("max_http_buffer_size", self.max_http_buffer_size, least=1)
         if not isinstance(self.path, str) or not self.path.startswith("/"):
             raise OptionError(f"path: expected a path such as '/socket.io', got {self.path!r}")
         object.__setattr__(self, "path", self.path.rstrip("/"))
@@ -354,38 +218,22 @@ class EngineOptions:
         if not transports or any(each not in ("polling", "websocket") for each in transports):
             raise OptionError(f"transports: expected some of 'polling', 'websocket', got {self.transports!r}")
         object.__setattr__(self, "transports", transports)
-        object.__setattr__(self, "cors", _group(Cors, "cors", self.cors))
-        object.__setattr__(self, "cookie", _group(Cookie, "cookie", self.cookie))
+        object.__setattr__(self, "cors", group(Cors, "cors", self.cors))
+        object.__setattr__(self, "cookie", group(Cookie, "cookie", self.cookie))
         object.__setattr__(
-            self, "http_compression", _group(Compression, "http_compression", self.http_compression)
+            self, "http_compression", group(Compression, "http_compression", self.http_compression)
         )
         object.__setattr__(
             self,
             "per_message_deflate",
-            _group(PerMessageDeflate, "per_message_deflate", self.per_message_deflate),
+            group(PerMessageDeflate, "per_message_deflate", self.per_message_deflate),
         )
-        object.__setattr__(self, "limits", _group(Limits, "limits", self.limits) or Limits())
+        object.__setattr__(self, "limits", group(Limits, "limits", self.limits) or Limits())
         object.__setattr__(
-            self, "backpressure", _group(Backpressure, "backpressure", self.backpressure) or Backpressure()
+            self, "backpressure", group(Backpressure, "backpressure", self.backpressure) or Backpressure()
         )
         if self.allow_request is not None and not callable(self.allow_request):
             raise OptionError(f"allow_request: expected a callable, got {self.allow_request!r}")
-
-
-def _group(kind: type[Any], name: str, value: Any) -> Any:
-    """An option group from a group, a mapping of its fields, True (its defaults) or None/False (off)."""
-    if value is None or value is False:
-        return None
-    if value is True:
-        return kind()
-    if isinstance(value, kind):
-        return value
-    if isinstance(value, Mapping):
-        try:
-            return kind(**value)
-        except TypeError as error:
-            raise TypeError(f"{name}: {error}") from None
-    raise OptionError(f"{name}: expected {kind.__name__}(...), a mapping, True or None, got {value!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,11 +250,11 @@ class ServerOptions:
     """Where the files for browsers come from."""
 
     def __post_init__(self) -> None:
-        _positive("connect_timeout", self.connect_timeout)
+        positive("connect_timeout", self.connect_timeout)
         if not isinstance(self.serve_client, (bool, str, os.PathLike)) or self.serve_client == "":
             raise OptionError(
                 "serve_client: expected True (what `socketeer fetch-client` has fetched), False or a folder "
                 f"such as 'node_modules/socket.io-client/dist', got {self.serve_client!r}"
             )
-        recovery = _group(Recovery, "connection_state_recovery", self.connection_state_recovery)
+        recovery = group(Recovery, "connection_state_recovery", self.connection_state_recovery)
         object.__setattr__(self, "connection_state_recovery", recovery)

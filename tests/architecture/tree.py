@@ -19,7 +19,9 @@ ROOF = 8
 FLOORS = {
     "_version": 0,
     "errors": 0,
+    "checks": 0,
     "options": 0,
+    "web_options": 0,
     "protocol": 1,
     "engine": 2,
     "messaging": 3,
