@@ -65,6 +65,7 @@ OWNERS = {
     "Adapter": _names(Adapter),
     "Ack": _names(socketeer.Ack),
     "AckTimeout": _names(socketeer.AckTimeout()),
+    "socketeer.testing": set(testing.__all__),
     "nsp.on(...)": set(namespace._SERVER_EVENTS),
     "socket.on(...)": set(LOCAL_EVENTS),
     "socket.conn.on(...)": set(Session.events),
@@ -119,7 +120,7 @@ PARTLY_PUBLIC = {"io.engine", "socket.conn", "io.of(pattern)", "AckTimeout"}
 #: Names that stand for themselves.
 COMMANDS = {f"socketeer {name}" for name in typer.main.get_group(cli.app).commands}
 BUILTINS = {name for name in dir(builtins) if name[0].isupper()}
-ITSELF = {*socketeer.__all__, *adapters.__all__, *testing.__all__, *BUILTINS, *COMMANDS}
+ITSELF = {*socketeer.__all__, *adapters.__all__, *BUILTINS, *COMMANDS}
 
 
 @dataclass(frozen=True)
