@@ -86,7 +86,7 @@ def ours(header: str, options: PerMessageDeflate) -> object:
     return None if agreement is None else {key: value for key, value in asdict(agreement).items() if value}
 
 
-@settings(max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(HEADER, OPTIONS)
 def test_the_answer_is_that_of_ws(ws: Process, header: str, options: PerMessageDeflate) -> None:
     ws.write(json.dumps({"options": in_javascript(options), "header": header}))

@@ -134,13 +134,13 @@ def attachments(value: Any) -> int:
 json_values = plain.filter(lambda value: not isinstance(value, bytes))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(packet=packets(plain, json_values).filter(lambda packet: attachments(packet.data) <= 10))
 def test_the_default_parser(official: Process, packet: Packet) -> None:
     exchange(official, "default", packet)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(packet=packets(plain | dates, plain | dates))
 def test_the_msgpack_parser(official: Process, packet: Packet) -> None:
     exchange(official, "msgpack", packet)

@@ -232,7 +232,7 @@ class Rooms(RuleBasedStateMachine):
 
 
 TestRooms = cast(Any, Rooms).TestCase
-TestRooms.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
+TestRooms.settings = settings(max_examples=50, stateful_step_count=30)
 
 
 async def test_only_the_receivers_that_listen_are_told() -> None:

@@ -365,4 +365,4 @@ class Recovering(RuleBasedStateMachine):
 
 
 TestRecovering = cast(Any, Recovering).TestCase
-TestRecovering.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestRecovering.settings = settings(max_examples=100, stateful_step_count=40)
