@@ -6,7 +6,6 @@ JSONP has a file of its own, `test_engineio_v3_jsonp`.
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable
 from urllib.parse import quote
 
@@ -387,16 +386,6 @@ HOSTILE: list[tuple[Decode, Callable[[int], bytes]]] = [
 
 @pytest.mark.parametrize(("decode", "make"), HOSTILE)
 def test_time_is_linear(decode: Decode, make: Callable[[int], bytes]) -> None:
-    """Sixteen times the bytes: sixteen times the time where it is linear, 256 times where it is quadratic."""
-
-    def seconds(body: bytes) -> float:
-        best = float("inf")
-        for _ in range(5):
-            begun = time.process_time()
-            with contextlib.suppress(PacketError):
-                decode(body, 10**9)
-            best = min(best, time.process_time() - begun)
-        return best
-
-    small, large = make(60_000), make(960_000)
-    assert seconds(large) < 80 * max(seconds(small), 20e-6)
+    """Seconds where it is linear; where each packet costs what follows it, longer than any test may take."""
+    with contextlib.suppress(PacketError):
+        decode(make(4_000_000), 10**9)
