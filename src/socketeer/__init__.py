@@ -24,12 +24,14 @@ from socketeer.protocol.packet import Packet
 from socketeer.protocol.parsers import PacketParser, PartialPacket
 from socketeer.server.events import event
 from socketeer.server.namespace import Namespace
+from socketeer.server.operators import BroadcastOperator, RemoteSocket
 from socketeer.server.socket import Socket
 
 __all__ = [
     "Ack",
     "AckTimeout",
     "Backpressure",
+    "BroadcastOperator",
     "Compression",
     "ConnectionRefused",
     "Cookie",
@@ -46,6 +48,7 @@ __all__ = [
     "PeerError",
     "PerMessageDeflate",
     "Recovery",
+    "RemoteSocket",
     "ReservedEventError",
     "Server",
     "Socket",
