@@ -15,7 +15,7 @@ async function start(t, { nsp = "/", ...options } = {}) {
   const first = t.event(socket, "echo");
   socket.emit("echo", "first");
   const args = await first;
-  assert.equal(args.length, 2, "an offset comes last");
+  assert.equal(args.length, 2, `an offset comes last: ${JSON.stringify(args)}, ${socket._pid}`);
   return { watch, other, socket, id: socket.id, news: t.collect(socket, "news") };
 }
 
