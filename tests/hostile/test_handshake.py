@@ -271,3 +271,25 @@ async def test_other_protocol_for_a_session(arena: Arena) -> None:
     peer = await arena.polling()
     refused(await fetch(arena.port, target=f"/socket.io/?EIO=3&transport=polling&sid={peer.sid}"), 3)
     assert await peer.echo(7) == [7]
+
+
+async def test_websocket_with_one_long_header(arena: Arena) -> None:
+    """A line that HTTP's parser takes and the one behind it does not: answered at once."""
+    arena.lines_allowed = 2  # requests
+    for size in (9_000, 50_000):
+        await no_websocket(arena, WEBSOCKET, 431, headers=[("X-Long", "a" * size)])
+
+
+async def test_websocket_with_many_headers(arena: Arena) -> None:
+    """More headers than the second parser takes."""
+    await no_websocket(arena, WEBSOCKET, 431, headers=[(f"X-{n}", "a") for n in range(200)])
+
+
+async def test_websocket_with_a_long_target(arena: Arena) -> None:
+    """The same for the request line."""
+    await no_websocket(arena, f"{WEBSOCKET}&long={'a' * 9_000}", 414)
+
+
+async def test_websocket_with_a_body(arena: Arena) -> None:
+    """The second parser takes none, and has no answer of its own."""
+    await no_websocket(arena, WEBSOCKET, 400, headers=[("Content-Length", "5")])

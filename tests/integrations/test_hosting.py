@@ -78,6 +78,21 @@ async def test_who_does_not_answer_is_cut_off(offer: Headers) -> None:
     assert await peer.wire.rest() == frame(b"", CLOSE, mask=None)
 
 
+async def test_cancelling_with_a_handshake_that_was_too_long() -> None:
+    """Its peer stays; it has had its answer, and needs no second one."""
+    io = echo_server()
+    url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(io.serve(port=0, ready=url.set_result))
+    async with asyncio.timeout(10):
+        port = int((await url).rpartition(":")[2])
+    wire, response = await WebSocket.shake(port, headers=[("X-Long", "a" * 9_000)])
+    assert response.status == 431
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    wire.close()
+
+
 async def websocket_is_served(port: int) -> bool:
     peer = await WebSocket.open(port)
     await peer.connect()

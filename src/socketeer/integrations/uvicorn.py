@@ -28,6 +28,10 @@ from socketeer.integrations.asgi import CLOSERS, TAKE_OVER
 from socketeer.options import EngineOptions, Limits
 from socketeer.protocol.deflate import Codec
 
+log = logging.getLogger("socketeer")
+
+_BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
 _flushers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Flusher] = weakref.WeakKeyDictionary()
 
 
@@ -150,6 +154,19 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """As uvicorn's; the first piece is the handshake, which uvicorn's HTTP parser has read already."""
         self._received += 1
         super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.close_sent:
+            self._refuse_handshake(self.conn.handshake_exc)
+
+    def _refuse_handshake(self, reason: Exception) -> None:
+        """Answer a handshake that the websockets library cannot read, which uvicorn leaves waiting for ever.
+
+        HTTP's parser has taken it, but a line of more than 8 KiB, or more than 128 headers, are too much for
+        this second one. For these it has its own answer ready (431, 414); for anything else it has none.
+        """
+        log.info("a WebSocket handshake is refused: %s", reason)
+        self.transport.write(b"".join(self.conn.data_to_send()) or _BAD_REQUEST)
+        self.close_sent = True  # all that is to be said: uvicorn's shutdown would answer a second time
+        self.transport.close()
 
     async def run_asgi(self) -> None:
         """Run the application; if it has taken the connection over, leave it alone afterwards."""
