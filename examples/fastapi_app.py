@@ -38,5 +38,6 @@ async def home():
 
 
 # Socket.IO below /socket.io, FastAPI for everything else. Or mount it, and clients add where to their
-# path: api.mount("/realtime", io.asgi()) is io("...", { path: "/realtime/socket.io" }) for them.
+# path: api.mount("/realtime", io.asgi()) is io("...", { path: "/realtime/socket.io" }) for them. What is
+# mounted gets no lifespan: FastAPI(lifespan=...) then has to `await io.close()` after its `yield`.
 app = io.asgi(api)

@@ -39,7 +39,8 @@ class Server(BaseServer):
     def asgi(self, other: AsgiApp | None = None) -> SocketeerApp:
         """An ASGI application: Socket.IO below the server's path, ``other`` for everything else.
 
-        It can also be mounted in another application; then clients add where to their ``path``.
+        It can also be mounted in another application; then clients add where to their ``path``, and the other
+        application, which passes no lifespan on, has to ``await io.close()`` at its end.
         """
         return SocketeerApp(self, other)
 
