@@ -22,11 +22,12 @@ from socketeer.messaging.dispatch import (
 from socketeer.messaging.handlers import Ack, HandlerTable, Payload
 from socketeer.messaging.listening import M, SocketListening, Watch
 from socketeer.protocol.packet import ACK, DISCONNECT, EVENT, RESERVED_EVENTS, Packet
-from socketeer.server.adapter import Flags, Room, Target
+from socketeer.server.adapter import Flags, Room
 from socketeer.server.events import LOCAL_EVENTS, check_listenable
 from socketeer.server.handshake import Handshake
 from socketeer.server.middleware import run_middlewares
-from socketeer.server.operators import BroadcastOperator, check_event, room_names
+from socketeer.server.operators import check_event, room_names
+from socketeer.server.others import Others
 from socketeer.server.ports import Home
 from socketeer.server.published import published
 from socketeer.server.single import Drained, SocketOperator
@@ -48,7 +49,7 @@ class Life(Enum):
     DISCONNECTED = "disconnected"
 
 
-class Socket(SocketListening):
+class Socket(SocketListening, Others):
     """One client in one namespace.
 
     Its events are the client's, and three that come from the server itself:
@@ -197,31 +198,6 @@ class Socket(SocketListening):
     def timeout(self, timeout: float) -> SocketOperator:
         """Wait at most this many seconds for the acknowledgement of the next event."""
         return SocketOperator(self, Flags(timeout=timeout))
-
-    @property
-    def broadcast(self) -> BroadcastOperator:
-        """Everybody in the namespace but this client."""
-        return self._others(_NO_FLAGS)
-
-    @property
-    def local(self) -> BroadcastOperator:
-        """Everybody on this node but this client."""
-        return self._others(Flags(local=True))
-
-    def to(self, room: Room | Iterable[Room]) -> BroadcastOperator:
-        """Members of the room, or of any of the rooms, but not this client."""
-        return self._others(_NO_FLAGS).to(room)
-
-    def in_(self, room: Room | Iterable[Room]) -> BroadcastOperator:
-        """The same as :meth:`to`."""
-        return self.to(room)
-
-    def except_(self, room: Room | Iterable[Room]) -> BroadcastOperator:
-        """Everybody but this client and the members of the room, or of any of the rooms."""
-        return self._others(_NO_FLAGS).except_(room)
-
-    def _others(self, flags: Flags) -> BroadcastOperator:
-        return BroadcastOperator(self.nsp, Target((), (self.id,), flags))
 
     def transmit(self, args: tuple[Any, ...], ack_id: int | None, flags: Flags) -> None:
         """For the floor: send an event, its name and its arguments, and tell the outgoing catch-alls."""
