@@ -270,6 +270,23 @@ def rooms(socket: Socket) -> None:
         socket.leave(name)
         return list(socket.rooms)
 
+    @socket.on("follow rooms")
+    def follow_rooms() -> None:
+        """From now on until "what of rooms", which gives what has been told."""
+        told: list[list[str]] = []
+        adapter = socket.nsp.adapter
+        events = ("create-room", "join-room", "leave-room", "delete-room")
+        listeners = {
+            event: adapter.on(event, lambda *args, event=event: told.append([event, *args]))
+            for event in events
+        }
+
+        @socket.once("what of rooms")
+        def what_of_rooms() -> list[list[str]]:
+            for event, listener in listeners.items():
+                adapter.off(event, listener)
+            return told
+
     @socket.on("relay")
     def relay(spec: dict[str, Any], event: str, *args: Any) -> None:
         operator(socket, spec).emit(event, *args)

@@ -151,6 +151,51 @@ export async function a_room_forgets_who_left(t) {
   }
 }
 
+export async function what_the_adapter_tells(t) {
+  const watcher = await t.connect();
+  const watch = await t.watch();
+  await t.ask(watcher, "follow rooms");
+  const [a, b] = [t.room("a"), t.room("b")];
+  const one = await t.connect();
+  const two = await t.connect();
+  const [first, second] = [one.id, two.id];
+  await t.ask(one, "join", [a, b]);
+  await t.ask(two, "join", b);
+  await t.ask(two, "join", [b, a]);
+  await t.ask(one, "leave", a);
+  await t.ask(one, "leave", a);
+  await t.ask(one, "leave", t.room("never joined"));
+  one.disconnect();
+  await watch.find("disconnect", { id: first });
+  await t.ask(two, "leave", b);
+  two.disconnect();
+  await watch.find("disconnect", { id: second });
+  const told = await t.ask(watcher, "what of rooms");
+  const ours = told.filter(([, room]) => [a, b, first, second].includes(room));
+  assert.deepEqual(ours, [
+    ["create-room", first],
+    ["join-room", first, first],
+    ["create-room", second],
+    ["join-room", second, second],
+    ["create-room", a],
+    ["join-room", a, first],
+    ["create-room", b],
+    ["join-room", b, first],
+    ["join-room", b, second],
+    ["join-room", a, second],
+    ["leave-room", a, first],
+    ["leave-room", first, first],
+    ["delete-room", first],
+    ["leave-room", b, first],
+    ["leave-room", b, second],
+    ["delete-room", b],
+    ["leave-room", second, second],
+    ["delete-room", second],
+    ["leave-room", a, second],
+    ["delete-room", a],
+  ]);
+}
+
 export const mixed_transports = where({ modes: ["upgrade"] }, async (t) => {
   const sockets = await Promise.all(
     [["polling"], ["websocket"], ["polling", "websocket"]].map((transports) => t.connect("/", { transports })),

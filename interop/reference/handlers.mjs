@@ -170,6 +170,18 @@ function rooms(socket) {
     socket.leave(name);
     callback([...socket.rooms]);
   });
+  socket.on("follow rooms", (callback) => {
+    const told = [];
+    const { adapter } = socket.nsp;
+    const events = ["create-room", "join-room", "leave-room", "delete-room"];
+    const listeners = events.map((event) => [event, (...args) => told.push([event, ...args])]);
+    for (const each of listeners) adapter.on(...each);
+    socket.once("what of rooms", (answer) => {
+      for (const each of listeners) adapter.off(...each);
+      answer(told);
+    });
+    callback();
+  });
   socket.on("relay", (spec, event, ...args) => {
     const callback = args.pop();
     operator(socket, spec).emit(event, ...args);

@@ -54,6 +54,44 @@ def test_leaving() -> None:
     assert contents(adapter) == {"1": {"1"}, "2": {"2"}, "b": {"1", "2"}}
 
 
+def test_a_listener_of_room_events_may_change_rooms() -> None:
+    adapter, told = lone_adapter(), list[str]()
+    adapter.on("create-room", lambda room: told.append(f"+{room}"))
+    adapter.on("delete-room", lambda room: told.append(f"-{room}"))
+    adapter.once("join-room", lambda _, socket_id: adapter.leave_all(socket_id))
+    adapter.join("1", ["a", "b"])
+    assert (contents(adapter), told) == ({}, ["+a", "-a"]), "who has left meanwhile enters no further room"
+    adapter.join("1", ["c"])
+    adapter.once("leave-room", lambda room, _: adapter.join("2", [room]))
+    adapter.leave("1", "c")
+    assert (contents(adapter), told) == ({"c": {"2"}}, ["+a", "-a", "+c"]), "a room entered meanwhile stays"
+
+    @adapter.once("leave-room")
+    def visit(room: str, _: str) -> None:
+        adapter.join("3", [room])
+        adapter.leave("3", room)
+
+    adapter.leave("2", "c")
+    assert (contents(adapter), told) == ({}, ["+a", "-a", "+c", "-c"]), "and is deleted once"
+
+
+def test_a_listener_of_room_events_that_fails(caplog: pytest.LogCaptureFixture) -> None:
+    adapter = lone_adapter()
+
+    @adapter.on("join-room")
+    def fail(room: str, socket_id: str) -> None:
+        raise LookupError(room, socket_id)
+
+    adapter.join("1", ["a"])
+    assert contents(adapter) == {"a": {"1"}}
+    assert "listener of adapter.on('join-room') failed" in caplog.text
+
+
+def test_there_is_no_other_room_event() -> None:
+    with pytest.raises(UsageError, match="there is no event 'join', but create-room, delete-room, join-room"):
+        lone_adapter().on("join", print)
+
+
 def test_a_room_that_empties_is_gone() -> None:
     adapter = adapter_with({"1": "ab"})
     adapter.leave_all("1")

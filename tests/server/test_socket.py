@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from socketeer.errors import AckTimeout, ReservedEventError, SocketDisconnected
-from socketeer.server.socket import Socket
 from tests.support.inprocess import Lobby, Poller, make_request
 
 PLACE = '{"_placeholder":true,"num":%d}'
@@ -39,6 +38,18 @@ async def test_one_connection_many_sockets() -> None:
     assert main.id != chat.id
     assert main.conn is chat.conn
     assert main.data is not chat.data
+
+
+async def test_disconnected_by_a_listener_of_room_events() -> None:
+    """It is not told that it is connected any more, and nothing of it stays."""
+    lobby = Lobby()
+    client = lobby.client()
+    main = lobby.io.of("/")
+    main.adapter.once("join-room", lambda _, socket_id: main.sockets[socket_id].disconnect())
+    client.say("40")
+    assert client.heard() == ["41"]
+    assert (dict(main.sockets), dict(main.adapter.rooms)) == ({}, {})
+    assert client.connect().connected, "and it may come again"
 
 
 async def test_data_is_a_dict_of_your_own() -> None:
@@ -343,41 +354,3 @@ async def test_no_rooms_after_the_end() -> None:
     socket.join("b")
     assert socket.rooms == set()
     assert not lobby.io.sockets.adapter.rooms
-
-
-async def test_others() -> None:
-    """Everything that starts at a socket leaves that socket out."""
-    lobby = Lobby()
-    clients = {}
-    for name in ("me", "a", "b", "ab"):
-        client, socket = lobby.connected()
-        clients[name] = client, socket
-        socket.join(list(name))
-    me, mine = clients["me"]
-    mine.join(["a", "b"])
-    mine.broadcast.emit("1")
-    mine.to("a").emit("2")
-    mine.to("a").to("b").emit("3")
-    mine.in_(["a", "b"]).except_("b").emit("4")
-    mine.except_("a").emit("5")
-    mine.local.emit("6")
-    mine.volatile.to("a").emit("7")
-    heard = {name: "".join(str(each)[4] for each in client.heard()) for name, (client, _) in clients.items()}
-    assert heard == {"me": "", "a": "123467", "b": "1356", "ab": "12367"}
-    assert me.heard() == []
-
-
-async def test_a_handler_that_speaks_to_the_others(caplog: pytest.LogCaptureFixture) -> None:
-    lobby = Lobby()
-
-    @lobby.io.on("connection")
-    def connection(socket: Socket) -> None:
-        @socket.on("chat message")
-        async def chat(text: str) -> str:
-            socket.broadcast.emit("chat message", text)
-            return "delivered"
-
-    sender, _ = lobby.connected()
-    other, _ = lobby.connected()
-    assert sender.asks('420["chat message","hi"]') == ['430["delivered"]']
-    assert other.heard() == ['42["chat message","hi"]']

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, overload
 
+from socketeer.engine.emitter import Listener
 from socketeer.engine.session import Session
 from socketeer.engine.timers import TimerWheel
 from socketeer.messaging.acks import AckTable
@@ -21,6 +22,11 @@ from socketeer.protocol.packet import Packet
 from socketeer.protocol.parsers import PacketParser
 
 Room = str
+
+L = TypeVar("L", bound=Listener)
+
+#: What an adapter tells of the rooms of its node.
+ROOM_EVENTS = frozenset({"create-room", "join-room", "leave-room", "delete-room"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +235,36 @@ class Adapter(Protocol):
 
     def select(self, target: Target) -> Iterator[str]:
         """The ids of this node's sockets that ``target`` means, each once, as of now."""
+        ...
+
+    # --- room events, of this node --------------------------------------------------------------
+
+    @overload
+    def on(self, event: str) -> Callable[[L], L]: ...
+    @overload
+    def on(self, event: str, listener: L) -> L: ...
+    def on(self, event: str, listener: L | None = None) -> L | Callable[[L], L]:
+        """Call a plain function at each ``event``; also a decorator.
+
+        They are ``create-room(room)`` and then ``join-room(room, id)``, ``leave-room(room, id)`` and then, when
+        the room has emptied, ``delete-room(room)``; a socket's own room among them. Each is told after it has
+        happened, and none where nothing changes (https://socket.io/docs/v4/rooms/#room-events).
+
+        Raises:
+            UsageError: there is no such event, or the listener is an ``async def``.
+        """
+        ...
+
+    @overload
+    def once(self, event: str) -> Callable[[L], L]: ...
+    @overload
+    def once(self, event: str, listener: L) -> L: ...
+    def once(self, event: str, listener: L | None = None) -> L | Callable[[L], L]:
+        """As :meth:`on`, for the next time only."""
+        ...
+
+    def off(self, event: str, listener: Listener | None = None) -> None:
+        """Forget ``listener``, or all of that event."""
         ...
 
     # --- packets --------------------------------------------------------------------------------

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
+from socketeer.engine.emitter import Emitter
 from socketeer.errors import UsageError
 from socketeer.protocol.packet import Packet
 from socketeer.server.adapter import (
+    ROOM_EVENTS,
     AdapterHost,
     Capabilities,
     Member,
@@ -23,16 +25,23 @@ from socketeer.server.replies import Replies
 log = logging.getLogger("socketeer")
 
 
-class MemoryAdapter:
+class MemoryAdapter(Emitter):
     """Rooms of one process. Joining and leaving cost what they touch; a broadcast costs its receivers.
 
+    It tells of the rooms of this node: ``create-room(room)``, ``join-room(room, id)``, ``leave-room(room, id)``
+    and ``delete-room(room)``, each when it has happened (https://socket.io/docs/v4/rooms/#room-events).
     Adapters that reach other nodes extend it: what is here does their part on this node.
     """
 
+    name: ClassVar = "adapter"
+    events: ClassVar[frozenset[str]] = ROOM_EVENTS
     capabilities = Capabilities()
 
     def __init__(self, nsp: AdapterHost) -> None:
+        super().__init__()
         self.nsp = nsp
+        self._heard = False
+        """Whether anybody listens."""
         self._sockets = nsp.sockets
         # Dictionaries as ordered sets: broadcasts reach clients in the order in which they joined.
         self._members: dict[Room, dict[str, None]] = {}
@@ -46,9 +55,25 @@ class MemoryAdapter:
     def join(self, socket_id: str, rooms: Iterable[Room]) -> None:
         """Add a socket to rooms; to those it is in already, it is not added again."""
         own = self._rooms_of.setdefault(socket_id, {})
+        if self._heard:
+            self._join_heard(socket_id, own, rooms)
+            return
         for room in rooms:
             own[room] = None
             self._members.setdefault(room, {})[socket_id] = None
+
+    def _join_heard(self, socket_id: str, own: dict[Room, None], rooms: Iterable[Room]) -> None:
+        for room in rooms:
+            if self._rooms_of.get(socket_id) is not own:
+                return  # a listener has disconnected it
+            if room in own:
+                continue
+            created = room not in self._members
+            own[room] = None
+            self._members.setdefault(room, {})[socket_id] = None
+            if created:
+                self.emit("create-room", room)
+            self.emit("join-room", room, socket_id)
 
     def leave(self, socket_id: str, room: Room) -> None:
         """Take a socket out of a room; a room that empties is gone."""
@@ -65,8 +90,17 @@ class MemoryAdapter:
     def _drop(self, socket_id: str, room: Room) -> None:
         members = self._members[room]
         del members[socket_id]
-        if not members:
+        if self._heard:
+            self.emit("leave-room", room, socket_id)
+            if members or self._members.get(room) is not members:
+                return  # a listener has let somebody in
             del self._members[room]
+            self.emit("delete-room", room)
+        elif not members:
+            del self._members[room]
+
+    def _listeners_changed(self) -> None:
+        self._heard = self.listens(*ROOM_EVENTS)
 
     def socket_rooms(self, socket_id: str) -> Iterable[Room]:
         """The rooms of a socket; none if it is not there."""

@@ -235,6 +235,8 @@ class Socket(SocketListening, Others):
         self._life = Life.CONNECTED
         nsp = self.nsp
         nsp.adapter.join(self.id, (self.id,))
+        if self.gone:  # a listener of the adapter's has disconnected it
+            return
         welcome = None if is_v2(self.conn) else self._introduction()
         self.conn.send(nsp.parser.encode_control(0, nsp.prefix, welcome))
         self._connection.sockets[nsp.name] = self

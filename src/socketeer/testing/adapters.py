@@ -24,7 +24,7 @@ from unittest import SkipTest
 
 from socketeer.errors import AckTimeout
 from socketeer.messaging.handlers import Ack
-from socketeer.server.adapter import Room, Target
+from socketeer.server.adapter import ROOM_EVENTS, Room, Target
 from socketeer.server.operators import RemoteSocket
 from socketeer.server.server import BaseServer
 from socketeer.testing.recovery import RecoveryCases
@@ -77,6 +77,42 @@ class AdapterContract(RecoveryCases):
             for rooms, excepted, expected in _SELECTIONS:
                 found = sorted(adapter.select(Target(rooms, excepted)))
                 same(found, list(expected), f"select({rooms}, {excepted}), each once")
+
+    async def test_room_events(self) -> None:
+        async with self.stage(0) as stage:
+            adapter, told = stage.servers[0].adapter, list[tuple[str, ...]]()
+
+            def tell(event: str) -> Any:
+                return lambda *args: told.append((event, *args))
+
+            listeners = {event: adapter.on(event, tell(event)) for event in sorted(ROOM_EVENTS)}
+            adapter.join("1", ["1", "a"])
+            adapter.join("2", ["a", "a"])
+            adapter.leave("1", "a")
+            adapter.leave("1", "a")
+            adapter.leave("2", "b")
+            adapter.leave_all("1")
+            adapter.leave_all("2")
+            expected = [
+                *(
+                    ("create-room", "1"),
+                    ("join-room", "1", "1"),
+                    ("create-room", "a"),
+                    ("join-room", "a", "1"),
+                ),
+                *(("join-room", "a", "2"), ("leave-room", "a", "1")),
+                *(("leave-room", "1", "1"), ("delete-room", "1")),
+                *(("leave-room", "a", "2"), ("delete-room", "a")),
+            ]
+            same(told, expected, "what is told of rooms")
+            told.clear()
+            adapter.once("join-room", tell("once"))
+            for event, listener in listeners.items():
+                adapter.off(event, listener)
+            adapter.join("1", ["1", "a"])
+            adapter.leave_all("1")
+            same(told, [("once", "1", "1")], "what is told once, and to nobody else any more")
+            same(dict(adapter.rooms), {}, "rooms")
 
     # --- broadcasts -----------------------------------------------------------------------------
 
