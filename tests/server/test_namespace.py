@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from socketeer.errors import UsageError
 from socketeer.server.namespace import Namespace
 from socketeer.server.socket import Socket
 from tests.support.inprocess import Lobby, soon
@@ -233,3 +234,8 @@ async def test_shutting_down_while_listeners_disconnect_others() -> None:
     lobby.io.sockets.shut_down()
     assert seen == ["server shutting down", "server namespace disconnect"]
     assert lobby.io.sockets.sockets == {}
+
+
+def test_the_server_of_one_that_has_none() -> None:
+    with pytest.raises(UsageError, match=r"<Namespace '/chat' 0 sockets> belongs to no server: io.of"):
+        print(Namespace("/chat").server)

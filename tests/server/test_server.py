@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
@@ -65,6 +66,20 @@ async def test_namespaces_by_name() -> None:
     assert io.of("/") is io.of("") is io.sockets
     assert io.of("chat") is io.of("/chat")
     assert io.of("/chat") is not io.of("/chat/")
+
+
+async def test_all_namespaces_to_read() -> None:
+    io = BaseServer()
+    found = io.namespaces
+    chat = io.of("/chat")
+    parent = io.of(re.compile("^/room-"))
+    assert dict(found) == {"/": io.sockets, "/chat": chat}
+    assert {nsp.server for nsp in (*found.values(), parent)} == {io}
+    child = io.of("/room-1")
+    assert (found["/room-1"], child.server) == (child, io)
+    unwritable: Any = found
+    with pytest.raises(TypeError):
+        unwritable["/other"] = chat
 
 
 async def test_new_namespaces_are_told_once() -> None:

@@ -20,8 +20,9 @@ from socketeer.messaging.eager import start
 from socketeer.protocol.packet import CONNECT_ERROR, Packet
 from socketeer.server.adapter import Adapter, Room, Target
 from socketeer.server.memory import MemoryAdapter
-from socketeer.server.namespace import Namespace, NamespaceHost
+from socketeer.server.namespace import Namespace
 from socketeer.server.operators import Sent
+from socketeer.server.ports import NamespaceHost
 from socketeer.server.published import published
 
 log = logging.getLogger("socketeer")

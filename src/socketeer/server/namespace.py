@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, NoReturn, Protocol, cast, final
+from typing import Any, NoReturn, cast, final
 
 from socketeer.engine.timers import TimerWheel
 from socketeer.errors import ConnectionRefused, ReservedEventError, UsageError
@@ -19,7 +19,7 @@ from socketeer.options import Recovery
 from socketeer.protocol.ids import generate_id
 from socketeer.protocol.packet import CONNECT_ERROR
 from socketeer.protocol.parsers import PacketParser
-from socketeer.server.adapter import Adapter, AdapterHost
+from socketeer.server.adapter import Adapter
 from socketeer.server.events import (
     LOCAL_EVENTS,
     WELCOME_EVENTS,
@@ -30,6 +30,7 @@ from socketeer.server.events import (
 from socketeer.server.handshake import Handshake
 from socketeer.server.middleware import Middleware, run_middlewares
 from socketeer.server.operators import Broadcasting, BroadcastOperator
+from socketeer.server.ports import NamespaceHost
 from socketeer.server.published import published
 from socketeer.server.reception import Reception
 from socketeer.server.socket import Socket
@@ -38,42 +39,18 @@ from socketeer.server.v2_clients import is_v2, refusal, socket_id
 log = logging.getLogger("socketeer")
 
 
-class NamespaceHost(Protocol):
-    """What a namespace needs of its server."""
-
-    @property
-    def parser(self) -> PacketParser:
-        """How packets are encoded."""
-        ...
-
-    @property
-    def wheel(self) -> TimerWheel:
-        """For time-outs."""
-        ...
-
-    @property
-    def make_adapter(self) -> Callable[[AdapterHost], Adapter]:
-        """Makes the adapter of a namespace."""
-        ...
-
-    @property
-    def recovery(self) -> Recovery | None:
-        """What is kept of clients whose connection broke."""
-        ...
-
-    def on_joined(self, connection: Connection) -> None:
-        """A connection has joined a namespace."""
-        ...
-
-
 class _Nobody:
     """Stands for the server of a namespace that has none yet, and for its adapter and parser."""
 
     def __init__(self, nsp: Namespace) -> None:
         self._nsp = nsp
 
+    def error(self) -> UsageError:
+        """What to do about it."""
+        return UsageError(f"{self._nsp!r} belongs to no server: io.of(namespace) attaches it")
+
     def __getattr__(self, name: str) -> NoReturn:
-        raise UsageError(f"{self._nsp!r} belongs to no server: io.of(namespace) attaches it")
+        raise self.error()
 
 
 class Namespace(Broadcasting, SharedListening):
@@ -184,6 +161,19 @@ class Namespace(Broadcasting, SharedListening):
         return f"<{type(self).__name__} {self.name[:100]!r} {len(self.sockets)} sockets>"
 
     # --- for users ------------------------------------------------------------------------------
+
+    @property
+    @final
+    def server(self) -> Any:
+        """The :class:`~socketeer.Server` that it belongs to.
+
+        Raises:
+            UsageError: no server has it yet.
+        """
+        host = self._host
+        if isinstance(host, _Nobody):
+            raise host.error()
+        return host
 
     def _tables(self) -> tuple[HandlerTable, ...]:
         shared = self.socket_handlers

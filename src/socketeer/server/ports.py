@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
+from socketeer.engine.timers import TimerWheel
 from socketeer.messaging.connection import Connection
 from socketeer.messaging.handlers import HandlerTable
+from socketeer.options import Recovery
+from socketeer.protocol.parsers import PacketParser
 from socketeer.server.adapter import Adapter, AdapterHost
 
 
@@ -36,4 +40,32 @@ class Home(BroadcastSite, Protocol):
 
     def report(self, error: Exception, socket: Any, event: Any) -> None:
         """A handler of the socket has raised."""
+        ...
+
+
+class NamespaceHost(Protocol):
+    """What a namespace needs of its server."""
+
+    @property
+    def parser(self) -> PacketParser:
+        """How packets are encoded."""
+        ...
+
+    @property
+    def wheel(self) -> TimerWheel:
+        """For time-outs."""
+        ...
+
+    @property
+    def make_adapter(self) -> Callable[[AdapterHost], Adapter]:
+        """Makes the adapter of a namespace."""
+        ...
+
+    @property
+    def recovery(self) -> Recovery | None:
+        """What is kept of clients whose connection broke."""
+        ...
+
+    def on_joined(self, connection: Connection) -> None:
+        """A connection has joined a namespace."""
         ...

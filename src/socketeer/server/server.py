@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Collection, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Literal, TypeVar, overload
 
 from socketeer.engine.server import EngineServer
@@ -219,6 +220,11 @@ class BaseServer(Broadcasting, SharedListening):
         if nsp is None:
             nsp = self._attach(Namespace(name))
         return nsp
+
+    @property
+    def namespaces(self) -> Mapping[str, Namespace]:
+        """The namespaces that there are, by name, to read; patterns and functions stand for none themselves."""
+        return MappingProxyType(self._namespaces)
 
     def register_namespace(self, namespace: N) -> N:
         """The same as :meth:`of`, under the name that users of python-socketio know."""
