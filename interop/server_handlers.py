@@ -89,6 +89,11 @@ def life(socket: Socket, note: Note) -> None:
         socket.data.update(patch)
         return socket.data
 
+    @socket.on("other data")
+    def other_data(data: dict[str, Any]) -> dict[str, Any]:
+        socket.data = data
+        return socket.data
+
     @socket.on("disconnect_me")
     def disconnect_me(close: bool) -> None:
         socket.disconnect(close)

@@ -78,6 +78,8 @@ export async function data_of_a_socket(t) {
   await t.ask(socket, "data", { name: "Ada" });
   assert.deepEqual(await t.ask(socket, "data", { rank: 1 }), { name: "Ada", rank: 1 }, "kept between events");
   assert.deepEqual(await t.ask(other, "data", {}), {}, "not shared between sockets");
+  assert.deepEqual(await t.ask(socket, "other data", { age: 36 }), { age: 36 }, "another one in its place");
+  assert.deepEqual((await t.ask(socket, "describe")).data, { age: 36 });
 }
 
 export async function reconnecting_gives_a_new_id(t) {

@@ -53,6 +53,10 @@ function life(socket, note) {
     callback({ headers, query, auth, address, secure, url, time: typeof time });
   });
   socket.on("data", (patch, callback) => callback(Object.assign(socket.data, patch)));
+  socket.on("other data", (data, callback) => {
+    socket.data = data;
+    callback(socket.data);
+  });
   socket.on("disconnect_me", (close) => socket.disconnect(close));
   socket.on("close_connection", () => socket.conn.close());
 }

@@ -238,4 +238,4 @@ async def test_shutting_down_while_listeners_disconnect_others() -> None:
 
 def test_the_server_of_one_that_has_none() -> None:
     with pytest.raises(UsageError, match=r"<Namespace '/chat' 0 sockets> belongs to no server: io.of"):
-        print(Namespace("/chat").server)
+        _ = Namespace("/chat").server

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from socketeer.errors import AckTimeout, ReservedEventError, SocketDisconnected
+from socketeer.errors import AckTimeout, ReservedEventError, SocketDisconnected, UsageError
 from tests.support.inprocess import Lobby, Poller, make_request
 
 PLACE = '{"_placeholder":true,"num":%d}'
@@ -60,6 +60,17 @@ async def test_data_is_a_dict_of_your_own() -> None:
     assert socket.data == {"name": "Ada"}
     socket.disconnect()
     assert socket.data == {"name": "Ada"}
+
+
+async def test_data_may_be_replaced() -> None:
+    _, socket = Lobby().connected()
+    mine = {"name": "Ada"}
+    socket.data = mine
+    assert socket.data is mine
+    for wrong in (None, "Ada", ["name"]):
+        with pytest.raises(UsageError, match=r"socket\.data: expected a dict, got"):
+            socket.data = wrong  # type: ignore[assignment]
+    assert socket.data is mine
 
 
 async def test_handshake() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from socketeer.engine.http.message import Request
 from socketeer.engine.session import Session
+from socketeer.errors import UsageError
 from socketeer.messaging.acks import AckTable
 from socketeer.messaging.connection import Connection
 from socketeer.messaging.dispatch import (
@@ -101,10 +102,20 @@ class Socket(SocketListening, Others):
 
     @property
     def data(self) -> dict[str, Any]:
-        """A dict of your own, kept as long as the socket."""
+        """A dict of your own, kept as long as the socket; another one can be assigned.
+
+        Raises:
+            UsageError: what is assigned is no dict.
+        """
         if self._data is None:
             self._data = {}
         return self._data
+
+    @data.setter
+    def data(self, data: dict[str, Any]) -> None:
+        if not isinstance(data, dict):
+            raise UsageError(f"socket.data: expected a dict, got {data!r}")
+        self._data = data
 
     @property
     def connected(self) -> bool:
