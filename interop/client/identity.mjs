@@ -58,6 +58,16 @@ export async function handshake(t) {
   return seen;
 }
 
+export const a_parameter_given_twice = where({ modes: ["websocket"] }, async (t) => {
+  const wire = t.wire({ query: "&room=first&other=1&room=last" });
+  await wire.opened;
+  wire.send("40");
+  await wire.messages.reach(2);
+  wire.send('420["handshake"]');
+  const [, , answer] = await wire.messages.reach(3);
+  assert.equal(JSON.parse(answer.slice(3))[0].query.room, "last");
+});
+
 export async function no_auth(t) {
   const socket = await t.connect();
   assert.deepEqual((await t.ask(socket, "handshake")).auth, {}, "no auth is an empty object");

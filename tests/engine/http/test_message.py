@@ -23,8 +23,8 @@ def test_repeated_headers_are_joined_in_order() -> None:
     assert request(headers=repeated).headers == {"origin": "http://a, http://b", "cookie": "x=1; y=2"}
 
 
-def test_query_keeps_the_first_of_a_repeated_parameter() -> None:
-    assert request("sid=a&EIO=4&sid=b").query == {"sid": "a", "EIO": "4"}
+def test_query_keeps_the_last_of_a_repeated_parameter() -> None:
+    assert request("sid=a&EIO=4&sid=b").query == {"sid": "b", "EIO": "4"}
 
 
 def test_query_keeps_blank_values() -> None:

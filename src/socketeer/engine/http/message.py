@@ -49,15 +49,12 @@ class Request:
 
     @cached_property
     def query(self) -> dict[str, str]:
-        """The parameters of the query string; of a repeated one, the first.
+        """The parameters of the query string; of a repeated one, the last. (Engine.IO's own are refused then.)
 
         Raises:
             ValueError: there are more than ``MAX_QUERY_FIELDS``.
         """
-        query: dict[str, str] = {}
-        for name, value in self._pairs:
-            query.setdefault(name, value)
-        return query
+        return dict(self._pairs)
 
     @cached_property
     def repeated(self) -> frozenset[str]:
