@@ -179,6 +179,7 @@ def listening(socket: Socket, note: Note) -> None:
         socket.use(lambda args: step("middleware")(args[0]))
         socket.on("ordered", lambda: note("step", step="handler"))
         socket.prepend("ordered", lambda: note("step", step="handler in front"))
+        socket.prepend_once("ordered", lambda: note("step", step="once, before that"))
         socket.on_any_outgoing(step("out second"))
         socket.prepend_any_outgoing(step("out first"))
         return [

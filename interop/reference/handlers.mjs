@@ -92,6 +92,7 @@ function events(socket, note) {
     });
     socket.on("ordered", () => note("step", { step: "handler" }));
     socket.prependListener("ordered", () => note("step", { step: "handler in front" }));
+    socket.prependOnceListener("ordered", () => note("step", { step: "once, before that" }));
     socket.onAnyOutgoing(step("out second"));
     socket.prependAnyOutgoing(step("out first"));
     callback([socket.listenersAny().length, socket.listenersAnyOutgoing().length, socket.listenerCount("ordered")]);

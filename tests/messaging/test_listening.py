@@ -122,6 +122,22 @@ async def test_the_order_is_the_order_of_calls() -> None:
     assert socket.listener_count("x") == 2
 
 
+async def test_prepended_for_once() -> None:
+    lobby = Lobby()
+    client, socket = lobby.connected()
+    seen: list[str] = []
+    socket.on("x", lambda: seen.append("on"))
+    socket.prepend_once("x", lambda: seen.append("prepended"))
+
+    @socket.prepend_once("x")
+    def _() -> None:
+        seen.append("first")
+
+    client.say('42["x"]', '42["x"]')
+    assert seen == ["first", "prepended", "on", "on"]
+    assert socket.listener_count("x") == 1
+
+
 async def test_a_prepended_handler_answers_first() -> None:
     lobby = Lobby()
     client, socket = lobby.connected()

@@ -1,8 +1,8 @@
 """Listening to events: what sockets, namespaces and servers have in common, and what sockets have besides.
 
 https://socket.io/docs/v4/listening-to-events/, in Python's spelling: ``prependListener`` is
-``prepend``, ``eventNames`` is ``event_names``; ``off`` does what ``removeListener`` and
-``removeAllListeners`` do.
+``prepend``, ``prependOnceListener`` is ``prepend_once``, ``eventNames`` is ``event_names``; ``off`` does what
+``removeListener`` and ``removeAllListeners`` do.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ class _Manner(Enum):
     ALWAYS = "on"
     ONCE = "once"
     FIRST = "prepend"
+    FIRST_ONCE = "prepend_once"
 
 
 class Listening:
@@ -72,11 +73,20 @@ class Listening:
         """As :meth:`on`, but before the listeners that are there."""
         return self._listen(event, handler, _Manner.FIRST)
 
+    @overload
+    def prepend_once(self, event: str) -> Callable[[F], F]: ...
+    @overload
+    def prepend_once(self, event: str, handler: F) -> F: ...
+    def prepend_once(self, event: str, handler: F | None = None) -> F | Callable[[F], F]:
+        """As :meth:`once`, but before the listeners that are there."""
+        return self._listen(event, handler, _Manner.FIRST_ONCE)
+
     def _listen(self, event: str, handler: F | None, manner: _Manner) -> F | Callable[[F], F]:
         table, payload = self._place(event)
         if handler is None:
             return lambda function: self._listen(event, function, manner)  # type: ignore[return-value]
-        once, first = manner is _Manner.ONCE, manner is _Manner.FIRST
+        once = manner in (_Manner.ONCE, _Manner.FIRST_ONCE)
+        first = manner in (_Manner.FIRST, _Manner.FIRST_ONCE)
         table.add(event, handler, once, first=first, payload=payload)
         return handler
 
