@@ -32,7 +32,7 @@ PAGE = (ROOT / "docs" / "reference" / "features.md").read_text(encoding="utf-8")
 
 COLUMN = "Socketeer: "
 SUMMARY = "row"
-MARK = re.compile(r"`|(yes|partly|no|later|not applicable)\b")
+MARK = re.compile(r"`|(yes|partly|no|later|otherwise|not applicable)\b")
 GAP = re.compile(r"(partly|no|later)\b(?! applicable)")
 CODE = re.compile(r"`([^`]+)`")
 
