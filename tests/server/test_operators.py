@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import re
 from typing import Any
 
 import pytest
@@ -345,3 +346,19 @@ async def test_one_counter_for_one_client_and_for_many() -> None:
     crowd.clients["b"].say('431["many b"]')
     assert await one == "one a"
     assert await many == ["many a", "many b"]
+
+
+@pytest.mark.parametrize("rooms", [5, None, ["a", 5], b"a", [["a"]], {"a": 1, 2: 3}])
+async def test_rooms_that_are_none(rooms: Any) -> None:
+    lobby = Lobby()
+    _, socket = lobby.connected()
+    socket.join("a")
+    verbs = [socket.join, socket.to, socket.in_, socket.except_, lobby.io.to, lobby.io.except_]
+    for verb in (*verbs, lobby.io.sockets_join, lobby.io.to("a").sockets_leave):
+        with pytest.raises(
+            UsageError, match="expected a room's name or several, got " + re.escape(repr(rooms))
+        ):
+            verb(rooms)
+    with pytest.raises(UsageError, match="leave: expected a room's name, got " + re.escape(repr(rooms))):
+        socket.leave(rooms)
+    assert socket.rooms == {socket.id, "a"}

@@ -275,5 +275,16 @@ class RemoteSocket:
 
 
 def room_names(rooms: Room | Iterable[Room]) -> tuple[Room, ...]:
-    """One room, or several."""
-    return (rooms,) if isinstance(rooms, str) else tuple(rooms)
+    """One room, or several.
+
+    Raises:
+        UsageError: a room is a str, and one of these is none.
+    """
+    return (rooms,) if isinstance(rooms, str) else _several(rooms)
+
+
+def _several(rooms: Iterable[Room]) -> tuple[Room, ...]:
+    names = tuple(rooms) if isinstance(rooms, Iterable) else None
+    if names is None or not all(isinstance(name, str) for name in names):
+        raise UsageError(f"expected a room's name or several, got {rooms!r}")
+    return names

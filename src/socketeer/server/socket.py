@@ -230,6 +230,9 @@ class Socket(SocketListening, Others):
         """Enter a room, or several, at once; awaiting waits until other nodes know, where they need to.
 
         A socket that has disconnected enters none.
+
+        Raises:
+            UsageError: a room is a str, and one of these is none.
         """
         if self._life is Life.DISCONNECTED:
             return published(None)
@@ -237,6 +240,8 @@ class Socket(SocketListening, Others):
 
     def leave(self, room: Room) -> Awaitable[None]:
         """Leave a room."""
+        if not isinstance(room, str):
+            raise UsageError(f"leave: expected a room's name, got {room!r}")
         return published(self.nsp.adapter.leave(self.id, room))
 
     # --- from the namespace ---------------------------------------------------------------------

@@ -49,7 +49,7 @@ class Request:
 
     @cached_property
     def query(self) -> dict[str, str]:
-        """The parameters of the query string; of a repeated one, the last. (Engine.IO's own are refused then.)
+        """The parameters of the query string; of a repeated one, the last, where that is allowed.
 
         Raises:
             ValueError: there are more than ``MAX_QUERY_FIELDS``.
