@@ -231,6 +231,14 @@ def test_these_may_be_zero(group: Callable[..., Any], option: str, name: str, va
     assert getattr(group(**{option: 0}), option) == 0
 
 
+@pytest.mark.parametrize("level", [-2, 10, 1.0, "1", True, None])
+@pytest.mark.parametrize("name", ["level", "mem_level"])
+def test_zlibs_levels(name: str, level: Any) -> None:
+    for group, option in ((Compression, "http_compression"), (PerMessageDeflate, "per_message_deflate")):
+        with pytest.raises(OptionError, match=rf"^{option}\.{name}: expected a whole number from -?[01] to 9"):
+            group(**{name: level})
+
+
 @pytest.mark.parametrize(
     "marks",
     [

@@ -49,9 +49,15 @@ class Compression:
 
     threshold: int = 1024
     """Bytes; a smaller answer goes out as it is."""
+    level: int = 1
+    """zlib's level: 0 (none) to 9 (smallest), -1 for zlib's own choice. The loop waits meanwhile."""
+    mem_level: int = 8
+    """zlib's memory level: 1 (least memory) to 9."""
 
     def __post_init__(self) -> None:
         whole("http_compression.threshold", self.threshold, least=0)
+        whole("http_compression.level", self.level, least=-1, most=9)
+        whole("http_compression.mem_level", self.mem_level, least=1, most=9)
 
 
 @dataclass(frozen=True, slots=True)

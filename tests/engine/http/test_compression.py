@@ -50,6 +50,23 @@ def test_a_threshold_of_ones_own() -> None:
     assert gzip.decompress(response.body) == b"xxx"
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_levels_of_ones_own(encoding: str) -> None:
+    body = "".join(f"{n * n % 997} {n} " for n in range(5_000)).encode()
+
+    def size(options: Compression) -> int:
+        response = answer(body)
+        compress(response, encoding, options)
+        unpack = gzip.decompress if encoding == "gzip" else zlib.decompress
+        assert unpack(response.body) == body
+        return len(response.body)
+
+    least, most = size(Compression(level=9)), size(Compression(level=0))
+    assert least < size(Compression()) < len(body) < most
+    assert least < size(Compression(level=9, mem_level=1))
+    assert size(Compression(level=-1)) == size(Compression(level=6))
+
+
 @pytest.mark.parametrize("accept_encoding", ["", "br", "identity", "gzip;q=0, deflate;q=0", "*;q=0"])
 def test_a_client_that_takes_neither_gets_it_as_it_is(accept_encoding: str) -> None:
     response = answer(b"x" * 5000)
