@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,14 @@ PROFILES: dict[str, dict[str, Any]] = {
     "limits": {"max_http_buffer_size": 10_000, "connect_timeout": 0.3, "upgrade_timeout": 0.3},
     "cookie": {
         "cookie": Cookie(name="io", path="/", http_only=True, same_site="lax", max_age=3600, secure=True)
+    },
+    "cookie_rare": {
+        "cookie": Cookie(
+            expires=datetime(2038, 1, 19, 3, 14, 7, tzinfo=UTC),
+            partitioned=True,
+            priority="medium",
+            encode=lambda sid: f"node-1.{sid}",
+        )
     },
     # With the slash that people copy from the address bar: it must work as without.
     "cors": _cors("http://localhost:5174/", credentials=True),

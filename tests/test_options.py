@@ -235,7 +235,9 @@ def test_these_may_be_zero(group: Callable[..., Any], option: str, name: str, va
 @pytest.mark.parametrize("name", ["level", "mem_level"])
 def test_zlibs_levels(name: str, level: Any) -> None:
     for group, option in ((Compression, "http_compression"), (PerMessageDeflate, "per_message_deflate")):
-        with pytest.raises(OptionError, match=rf"^{option}\.{name}: expected a whole number from -?[01] to 9"):
+        with pytest.raises(
+            OptionError, match=rf"^{option}\.{name}: expected a whole number from -?[01] to 9"
+        ):
             group(**{name: level})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import fields
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -38,6 +39,10 @@ def test_the_defaults_of_the_cookie() -> None:
         "secure": False,
         "domain": None,
         "max_age": None,
+        "expires": None,
+        "partitioned": False,
+        "priority": None,
+        "encode": None,
     }
 
 
@@ -142,3 +147,19 @@ def test_a_cookies_attributes_cannot_break_out(attribute: str, value: Any) -> No
 def test_same_site_is_one_of_three(value: Any) -> None:
     with pytest.raises(OptionError, match=r"^cookie\.same_site: expected .*'strict'"):
         Cookie(same_site=value)
+
+
+@pytest.mark.parametrize(
+    "attribute",
+    [
+        {"expires": "tomorrow"},
+        {"expires": 3600},
+        {"expires": datetime(2030, 1, 1)},  # noqa: DTZ001 - of no time zone, which is what is refused
+        {"priority": "highest"},
+        {"priority": 1},
+        {"encode": "base64"},
+    ],
+)
+def test_other_attributes_of_the_cookie(attribute: dict[str, Any]) -> None:
+    with pytest.raises(OptionError, match=rf"^cookie\.{next(iter(attribute))}: expected .*, got "):
+        Cookie(**attribute)

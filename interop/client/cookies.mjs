@@ -16,6 +16,13 @@ export const on_the_handshake = where({ profile: "cookie", modes: ["polling"] },
   assert.equal((await poller.get()).headers["set-cookie"], undefined);
 });
 
+export const rare_attributes = where({ profile: "cookie_rare", modes: ["polling"] }, async (t) => {
+  const poller = t.poller();
+  const { headers } = await poller.open();
+  const attributes = "Path=/; Expires=Tue, 19 Jan 2038 03:14:07 GMT; HttpOnly; Partitioned; Priority=Medium; SameSite=Lax";
+  assert.deepEqual(headers["set-cookie"], [`io=node-1.${poller.sid}; ${attributes}`]);
+});
+
 export const not_on_a_websocket = where({ profile: "cookie", modes: ["websocket"] }, async (t) => {
   const wire = t.wire();
   await wire.opened;

@@ -10,6 +10,15 @@ export const PROFILES = {
   heartbeat: { pingInterval: 150, pingTimeout: 250 },
   limits: { maxHttpBufferSize: 10_000, connectTimeout: 300, upgradeTimeout: 300 },
   cookie: { cookie: { name: "io", path: "/", httpOnly: true, sameSite: "lax", maxAge: 3600, secure: true } },
+  cookie_rare: {
+    cookie: {
+      name: "io",
+      expires: new Date("2038-01-19T03:14:07Z"),
+      partitioned: true,
+      priority: "medium",
+      encode: (sid) => `node-1.${sid}`,
+    },
+  },
   cors: cors("http://localhost:5174", { credentials: true }),
   cors_list: cors(["http://one.example", "http://two.example"], {
     allowedHeaders: ["x-first", "x-second"],

@@ -9,12 +9,13 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 from socketeer.checks import whole
 from socketeer.errors import OptionError
 
-__all__ = ["Cookie", "Cors", "OriginRule"]
+__all__ = ["Cookie", "Cors", "OriginRule", "is_cookie_value"]
 
 log = logging.getLogger("socketeer")
 
@@ -107,6 +108,11 @@ class Cors:
 _COOKIE_VALUE = re.compile(r"[!-+\--:<-~]*")
 
 
+def is_cookie_value(value: Any) -> bool:
+    """Whether it may stand in a cookie as it is: what else it could do is end the value, or the header."""
+    return isinstance(value, str) and _COOKIE_VALUE.fullmatch(value) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Cookie:
     """The cookie that carries the session id, set by the polling handshake alone, as the official server does."""
@@ -120,13 +126,21 @@ class Cookie:
     domain: str | None = None
     max_age: int | None = None
     """Seconds; None makes a cookie of the browser session."""
+    expires: datetime | None = None
+    """When it ends, with a time zone; ``max_age`` wins where there are both."""
+    partitioned: bool = False
+    """Whether each site that embeds the page has a jar of its own for it (CHIPS); browsers want ``secure`` then."""
+    priority: Literal["low", "medium", "high"] | None = None
+    """Which cookies a browser drops first, when it has too many."""
+    encode: Callable[[str], str] | None = None
+    """Makes the value from the session id; None escapes it as JavaScript's ``encodeURIComponent`` does."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _TOKEN.fullmatch(self.name):
             raise OptionError(f"cookie.name: expected a token such as 'io', got {self.name!r}")
         for attribute in ("path", "domain"):
             value = getattr(self, attribute)
-            if value is not None and not (isinstance(value, str) and _COOKIE_VALUE.fullmatch(value)):
+            if value is not None and not is_cookie_value(value):
                 raise OptionError(
                     f"cookie.{attribute}: expected None or ASCII text without a space, a comma, a semicolon "
                     f"or a control character, got {value!r}"
@@ -137,3 +151,14 @@ class Cookie:
             )
         if self.max_age is not None:
             whole("cookie.max_age", self.max_age)  # below 0 is in order: it deletes the cookie
+        expires = self.expires
+        if expires is not None and not (isinstance(expires, datetime) and expires.utcoffset() is not None):
+            raise OptionError(
+                f"cookie.expires: expected a datetime with a time zone or None, got {expires!r}"
+            )
+        if self.priority not in ("low", "medium", "high", None):
+            raise OptionError(
+                f"cookie.priority: expected 'low', 'medium', 'high' or None, got {self.priority!r}"
+            )
+        if self.encode is not None and not callable(self.encode):
+            raise OptionError(f"cookie.encode: expected a function (id) -> str or None, got {self.encode!r}")

@@ -185,7 +185,9 @@ class EngineServer(Emitter):
         self._open(session, polling, self._upgrades())
         response = await polling.poll(request)
         if self.options.cookie is not None:
-            response.headers["set-cookie"] = session_cookie(self.options.cookie, session.id)
+            cookie = session_cookie(self.options.cookie, session.id)
+            if cookie is not None:
+                response.headers["set-cookie"] = cookie
         self.emit("initial_headers", response.headers, request)
         return response
 
