@@ -54,6 +54,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         exposed_headers=["x-shown"],
         max_age=600,
     ),
+    "cors_status": _cors("http://localhost:5174", options_success_status=200),
     "cors_pattern": _cors(re.compile(r"^https://[a-z]+\.example$")),
     "cors_callable": _cors(lambda origin: origin == "http://asked.example"),
     "cors_any": {"cors": Cors(origin="*")},

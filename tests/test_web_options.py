@@ -27,6 +27,7 @@ def test_the_defaults_of_cors() -> None:
         "exposed_headers": None,
         "credentials": False,
         "max_age": None,
+        "options_success_status": 204,
     }
 
 
@@ -163,3 +164,11 @@ def test_same_site_is_one_of_three(value: Any) -> None:
 def test_other_attributes_of_the_cookie(attribute: dict[str, Any]) -> None:
     with pytest.raises(OptionError, match=rf"^cookie\.{next(iter(attribute))}: expected .*, got "):
         Cookie(**attribute)
+
+
+@pytest.mark.parametrize("status", [199, 300, 404, "204", 204.0, None, True])
+def test_the_status_of_a_preflight(status: Any) -> None:
+    with pytest.raises(
+        OptionError, match=r"^cors\.options_success_status: expected a whole number from 200 to 299"
+    ):
+        Cors(options_success_status=status)

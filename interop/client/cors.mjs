@@ -57,6 +57,14 @@ export const preflight_of_one_origin = under("cors", async (t) => {
   assert.ok(list(response.headers.vary).includes("access-control-request-headers"));
 });
 
+export const preflight_with_another_status = under("cors_status", async (t) => {
+  const response = await preflight(t, "http://localhost:5174");
+  assert.equal(response.status, 200);
+  assert.equal(response.body, "");
+  assert.equal(response.headers["content-length"], "0");
+  assert.equal(allowed(response), "http://localhost:5174");
+});
+
 export const preflight_of_another_origin = under("cors", async (t) => {
   const response = await preflight(t, "http://evil.example");
   assert.ok(!["http://evil.example", "*"].includes(allowed(response)));

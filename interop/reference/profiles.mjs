@@ -25,6 +25,7 @@ export const PROFILES = {
     exposedHeaders: ["x-shown"],
     maxAge: 600,
   }),
+  cors_status: cors("http://localhost:5174", { optionsSuccessStatus: 200 }),
   cors_pattern: cors(/^https:\/\/[a-z]+\.example$/),
   cors_callable: cors((origin, callback) => callback(null, origin === "http://asked.example")),
   cors_any: { cors: { origin: "*" } },

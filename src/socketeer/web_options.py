@@ -83,6 +83,8 @@ class Cors:
     """Whether cookies and HTTP authentication are allowed."""
     max_age: int | None = None
     """Seconds for which the browser may keep the answer to a preflight."""
+    options_success_status: int = 204
+    """The status of that answer, 200 to 299; some old browsers want 200."""
 
     def __post_init__(self) -> None:
         origin: Any = self.origin
@@ -102,6 +104,7 @@ class Cors:
             object.__setattr__(self, name, _names(f"cors.{name}", getattr(self, name)))
         if self.max_age is not None:
             whole("cors.max_age", self.max_age)
+        whole("cors.options_success_status", self.options_success_status, least=200, most=299)
 
 
 #: Printable ASCII without a space, a comma or a semicolon.

@@ -342,6 +342,12 @@ async def test_the_answer_to_a_preflight(
     assert response.headers == expected
 
 
+async def test_a_preflight_with_another_status() -> None:
+    response = await CorsPolicy(Cors(A, options_success_status=200)).preflight(ask(A, "OPTIONS"))
+    assert response is not None
+    assert (response.status, response.body, response.streamed) == (200, b"", False)
+
+
 async def test_there_is_no_preflight_with_cors_off_or_by_another_method() -> None:
     for options in (None, Cors(False), Cors("")):
         assert await CorsPolicy(options).preflight(ask(A, "OPTIONS")) is None

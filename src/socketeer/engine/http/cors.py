@@ -53,6 +53,7 @@ class CorsPolicy:
         self._failures: set[type[Exception]] = set()
         self._common = {} if options is None else _common_headers(options)
         self._preflight = {} if options is None else _preflight_headers(options)
+        self._preflight_status = 204 if options is None else options.options_success_status
         self._repeats_requested = options is not None and options.allowed_headers is None
 
     async def allows(self, request: Request) -> bool:
@@ -90,7 +91,7 @@ class CorsPolicy:
             requested = request.headers.get("access-control-request-headers", "")
             if len(requested) <= _MAX_REQUESTED_HEADERS and _PRINTABLE.fullmatch(requested):
                 headers["access-control-allow-headers"] = requested
-        return Response(204, headers)
+        return Response(self._preflight_status, headers)
 
     async def _rule_for(self, request: Request) -> object:
         """The rule that applies to this request: the option, or what the application's callable says."""
