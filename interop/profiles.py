@@ -24,6 +24,14 @@ def _deflate(**both: Any) -> PerMessageDeflate:
     )
 
 
+async def _cors_by_query(request: Any) -> Any:
+    if "fail" in request.query:
+        raise LookupError("of the function")
+    if "open" in request.query:
+        return {"origin": "*"}
+    return Cors(origin="http://localhost:5174", credentials=True)
+
+
 def _by_ticket(request: Any) -> bool | str:
     ticket = request.query.get("ticket")
     if ticket == "expired":
@@ -57,6 +65,7 @@ PROFILES: dict[str, dict[str, Any]] = {
     "cors_status": _cors("http://localhost:5174", options_success_status=200),
     "cors_pattern": _cors(re.compile(r"^https://[a-z]+\.example$")),
     "cors_callable": _cors(lambda origin: origin == "http://asked.example"),
+    "cors_function": {"cors": _cors_by_query},
     "cors_any": {"cors": Cors(origin="*")},
     "guarded": {"allow_request": _by_ticket},
     "path": {"path": "/deep/er/socket"},

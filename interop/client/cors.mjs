@@ -9,8 +9,8 @@ const under = (profile, run, modes = ["polling"]) => where({ profile, modes }, r
 
 const get = (t, origin, path = PATH) => t.request(path, { headers: origin ? { origin } : {} });
 
-function preflight(t, origin, method = "POST", headers = "x-custom") {
-  return t.request(PATH, {
+function preflight(t, origin, method = "POST", headers = "x-custom", path = PATH) {
+  return t.request(path, {
     method: "OPTIONS",
     headers: {
       origin,
@@ -119,6 +119,37 @@ export const origin_asked_of_a_function = under("cors_callable", async (t) => {
   assert.equal(allowed(await get(t, "http://asked.example")), "http://asked.example");
   assert.equal(allowed(await get(t, "http://other.example")), undefined);
 });
+
+export const rules_for_each_request = under("cors_function", async (t) => {
+  const origin = "http://localhost:5174";
+  const closed = await get(t, origin);
+  assert.equal(closed.status, 200);
+  assert.equal(allowed(closed), origin);
+  assert.equal(closed.headers["access-control-allow-credentials"], "true");
+  const open = await get(t, "http://whoever.example", `${PATH}&open=1`);
+  assert.equal(open.status, 200);
+  assert.equal(allowed(open), "*");
+  assert.equal(open.headers["access-control-allow-credentials"], undefined);
+  assert.equal(allowed(await preflight(t, origin)), origin);
+  assert.equal(allowed(await preflight(t, origin, "POST", "x-custom", `${PATH}&open=1`)), "*");
+});
+
+export const rules_that_fail = under("cors_function", async (t) => {
+  const origin = "http://localhost:5174";
+  const response = await get(t, origin, `${PATH}&fail=1`);
+  assert.equal(response.status, 400);
+  assert.deepEqual(JSON.parse(response.body), { code: 3, message: "Bad request" });
+  assert.equal(allowed(response), undefined);
+  const before = await preflight(t, origin, "POST", "x-custom", `${PATH}&fail=1`);
+  assert.equal(before.status, 400);
+  assert.equal(allowed(before), undefined);
+});
+
+export const rules_of_a_websocket = under("cors_function", async (t) => {
+  const wire = t.wire({ options: { origin: "http://whoever.example" }, query: "&open=1" });
+  await wire.opened;
+  assert.equal(wire.headers["access-control-allow-origin"], "*");
+}, ["websocket"]);
 
 export const any_origin = under("cors_any", async (t) => {
   const response = await get(t, "http://whoever.example");

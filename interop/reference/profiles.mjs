@@ -28,6 +28,14 @@ export const PROFILES = {
   cors_status: cors("http://localhost:5174", { optionsSuccessStatus: 200 }),
   cors_pattern: cors(/^https:\/\/[a-z]+\.example$/),
   cors_callable: cors((origin, callback) => callback(null, origin === "http://asked.example")),
+  cors_function: {
+    cors: (request, callback) => {
+      const { searchParams } = new URL(request.url, "http://localhost");
+      if (searchParams.has("fail")) callback(new Error("of the function"));
+      else if (searchParams.has("open")) callback(null, { origin: "*" });
+      else callback(null, { origin: "http://localhost:5174", credentials: true });
+    },
+  },
   cors_any: { cors: { origin: "*" } },
   guarded: {
     allowRequest: (request, callback) => {

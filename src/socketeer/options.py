@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from socketeer.checks import group, positive, whole
 from socketeer.errors import OptionError
-from socketeer.web_options import Cookie, Cors, OriginRule
+from socketeer.web_options import Cookie, Cors, CorsFunction, OriginRule
 
 __all__ = [
     "AllowRequest",
@@ -22,6 +22,7 @@ __all__ = [
     "Compression",
     "Cookie",
     "Cors",
+    "CorsFunction",
     "EngineOptions",
     "Limits",
     "OriginRule",
@@ -198,7 +199,7 @@ class EngineOptions:
     allow_eio3: bool = False
     """Whether clients of Socket.IO 2 (Engine.IO 3) may connect too. Their ``socket.id`` is the session's id."""
     initial_packet: str | None = None
-    cors: Cors | None = None
+    cors: Cors | CorsFunction | None = None
     cookie: Cookie | None = None
     http_compression: Compression | None = field(default_factory=Compression)
     per_message_deflate: PerMessageDeflate | None = None
@@ -224,7 +225,8 @@ class EngineOptions:
         if not transports or any(each not in ("polling", "websocket") for each in transports):
             raise OptionError(f"transports: expected some of 'polling', 'websocket', got {self.transports!r}")
         object.__setattr__(self, "transports", transports)
-        object.__setattr__(self, "cors", group(Cors, "cors", self.cors))
+        if isinstance(self.cors, type) or not callable(self.cors):
+            object.__setattr__(self, "cors", group(Cors, "cors", self.cors))
         object.__setattr__(self, "cookie", group(Cookie, "cookie", self.cookie))
         object.__setattr__(
             self, "http_compression", group(Compression, "http_compression", self.http_compression)

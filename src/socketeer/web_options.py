@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from typing import Any, Literal
 from socketeer.checks import whole
 from socketeer.errors import OptionError
 
-__all__ = ["Cookie", "Cors", "OriginRule", "is_cookie_value"]
+__all__ = ["Cookie", "Cors", "CorsFunction", "OriginRule", "is_cookie_value"]
 
 log = logging.getLogger("socketeer")
 
@@ -105,6 +105,12 @@ class Cors:
         if self.max_age is not None:
             whole("cors.max_age", self.max_age)
         whole("cors.options_success_status", self.options_success_status, least=200, most=299)
+
+
+#: Called with each request; gives its rules: a :class:`Cors`, a mapping with the same keys, or None for no other origin.
+CorsFunction = Callable[
+    [Any], "Cors | Mapping[str, Any] | bool | Awaitable[Cors | Mapping[str, Any] | bool | None] | None"
+]
 
 
 #: Printable ASCII without a space, a comma or a semicolon.

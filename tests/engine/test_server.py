@@ -272,6 +272,24 @@ async def test_a_preflight_touches_no_session() -> None:
     assert poller.listener.closed == []
 
 
+async def test_a_cors_function_that_fails_refuses_everything(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(request: Request) -> None:
+        raise LookupError(request.method)
+
+    desk = Desk(cors=fail)
+    for headers in (ORIGIN, []):
+        response = await desk.handle(make_request(headers=headers))
+        assert (response.status, json.loads(response.body)["code"]) == (400, 3)
+        assert "access-control-allow-origin" not in response.headers
+        error = await refused(desk, make_request(WEBSOCKET, headers=headers))
+        assert (error.status, error.code, error.context) == (400, 3, {"name": "MIDDLEWARE_FAILURE"})
+        response = await desk.handle(make_request("EIO=4&transport=polling", "OPTIONS", headers=headers))
+        assert response.status == 400
+        assert "access-control-allow-origin" not in response.headers
+    assert desk.engine.clients_count == 0
+    assert len(caplog.records) == 1
+
+
 # --- headers and events ----------------------------------------------------------------------------
 
 

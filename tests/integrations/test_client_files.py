@@ -13,6 +13,7 @@ import fastapi
 import pytest
 
 from socketeer import Cors, OptionError
+from socketeer.engine.http.message import Request
 from socketeer.integrations import client_files
 from socketeer.integrations.client_package import ARCHIVE, FILES
 from tests.integrations.echo import echo_server
@@ -225,6 +226,16 @@ async def test_cors(folder: Path) -> None:
     same = await get(app, origin=ORIGIN, if_none_match='"4.8.1"')
     assert (same.status, same.headers["access-control-allow-origin"]) == (304, ORIGIN)
     assert "access-control-allow-origin" not in (await get(serving(folder), origin=ORIGIN)).headers
+
+
+async def test_cors_by_a_function(folder: Path) -> None:
+    async def choose(request: Request) -> Any:
+        return {"origin": ORIGIN} if "x-open" in request.headers else None
+
+    app = serving(folder, cors=choose)
+    assert "access-control-allow-origin" not in (await get(app, origin=ORIGIN)).headers
+    answer = await get(app, x_open="1", origin=ORIGIN)
+    assert answer.headers["access-control-allow-origin"] == ORIGIN
 
 
 # --- what is missing --------------------------------------------------------------------------------

@@ -336,6 +336,16 @@ async def test_a_preflight_is_answered_before_them() -> None:
     ]
 
 
+async def test_answers_of_middlewares_follow_a_cors_function() -> None:
+    io = echo_server(cors=lambda request: {"origin": f"http://{request.headers['host']}.example"})
+    io.engine.use(refusing)
+    headers = [(b"host", b"localhost"), (b"origin", b"http://localhost.example")]
+    answer = await http(io.asgi(), "GET", PATH, headers=headers)
+    assert (answer.status, answer.headers["access-control-allow-origin"]) == (401, "http://localhost.example")
+    answer = await http(io.asgi(), "OPTIONS", PATH, headers=headers)
+    assert (answer.status, answer.headers["access-control-allow-origin"]) == (204, "http://localhost.example")
+
+
 async def test_what_the_engine_answers_has_its_headers_once() -> None:
     io = echo_server(cors=Cors(origin="http://here.example"))
     io.engine.use(passing([], "any"))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from socketeer.errors import OptionError
-from socketeer.options import Limits
+from socketeer.options import Cors, Limits
 from socketeer.protocol.parser import Parser
 from socketeer.server.server import BaseServer
 from socketeer.server.socket import Socket
@@ -54,7 +54,7 @@ async def test_options_reach_those_who_keep_them() -> None:
     assert (io.engine.options.ping_interval, io.engine.options.ping_timeout) == (1, 2)
     assert isinstance(io.parser, Parser)
     assert io.parser.max_attachments == 1
-    assert io.engine.options.cors is not None
+    assert isinstance(io.engine.options.cors, Cors)
     assert io.engine.options.cors.origin == "http://localhost:5174"
 
 

@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 from socketeer.engine.carriers.base import Carrier
 from socketeer.engine.emitter import Emitter
 from socketeer.engine.http.cookies import session_cookie
-from socketeer.engine.http.cors import CorsPolicy
+from socketeer.engine.http.cors import CorsFailed, cors_policy
 from socketeer.engine.http.message import Request, Response
 from socketeer.engine.request import (
     BAD_REQUEST,
@@ -81,7 +81,7 @@ class EngineServer(Emitter):
         self.options = options
         self.sessions: dict[str, Session] = {}
         self._make_handler = make_handler
-        self._cors = CorsPolicy(options.cors)
+        self._cors = cors_policy(options.cors)
         self._addresses: Counter[str] = Counter()
         self._closing = False
         self.generate_id: Callable[[Request], str | Awaitable[str]] = _generate_id
@@ -248,7 +248,11 @@ class EngineServer(Emitter):
                 BAD_REQUEST, {"name": "INVALID_QUERY", "error": str(error)}, request
             ) from None
         asking = with_origin_of_page(request)
-        if not await self._cors.allows(asking):
+        try:
+            allowed = await self._cors.allows(asking)
+        except CorsFailed:
+            raise RequestRefused(BAD_REQUEST, {"name": "MIDDLEWARE_FAILURE"}, request) from None
+        if not allowed:
             origin = asking.headers.get("origin", "")
             raise RequestRefused(FORBIDDEN, {"origin": origin}, request, 403)
         if session is None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from socketeer.engine.http.compression import MAX_ACCEPT_ENCODING, preferred_encoding
-from socketeer.engine.http.cors import CorsPolicy
+from socketeer.engine.http.cors import cors_policy
 from socketeer.engine.http.message import Request, Response
 from socketeer.integrations.client_package import (
     ARCHIVE,
@@ -30,7 +30,7 @@ from socketeer.integrations.client_package import (
     cache_folder,
     is_genuine,
 )
-from socketeer.options import Cors, ServeClient
+from socketeer.options import Cors, CorsFunction, ServeClient
 
 log = logging.getLogger("socketeer")
 
@@ -172,9 +172,9 @@ class _File:
 class ServedClient:
     """Answers requests for the client's files, from memory once each has been asked for."""
 
-    def __init__(self, source: Source, cors: Cors | None) -> None:
+    def __init__(self, source: Source, cors: Cors | CorsFunction | None) -> None:
         self._source = source
-        self._cors = CorsPolicy(cors)
+        self._cors = cors_policy(cors)
         self._files: dict[str, _File] = {}
         self._failed: dict[str, Stamp | None] = {}
         """What could not be had, each with its stamp, or None where there was nothing to be stamped."""
@@ -238,7 +238,7 @@ class ServedClient:
         return file
 
 
-def served_client(option: ServeClient, cors: Cors | None) -> ServedClient | None:
+def served_client(option: ServeClient, cors: Cors | CorsFunction | None) -> ServedClient | None:
     """What the option ``serve_client`` asks for; None where it is False."""
     if option is False:
         return None

@@ -23,6 +23,7 @@ from socketeer.options import (
     Compression,
     Cookie,
     Cors,
+    CorsFunction,
     EngineOptions,
     Limits,
     PerMessageDeflate,
@@ -72,7 +73,7 @@ class BaseServer(Broadcasting, SharedListening):
         allow_request: AllowRequest | None = None,
         adapter: AdapterFactory = MemoryAdapter,
         connection_state_recovery: Recovery | Mapping[str, Any] | bool | None = None,
-        cors: Cors | Mapping[str, Any] | None = None,
+        cors: Cors | Mapping[str, Any] | CorsFunction | None = None,
         cookie: Cookie | Mapping[str, Any] | bool | None = None,
         http_compression: Compression | Mapping[str, Any] | bool | None = True,
         per_message_deflate: PerMessageDeflate | Mapping[str, Any] | bool | None = False,
@@ -101,7 +102,8 @@ class BaseServer(Broadcasting, SharedListening):
             adapter: makes the adapter of each namespace: a class or an object of :mod:`socketeer.adapters`.
             connection_state_recovery: what is kept of clients whose connection broke, so that they miss
                 nothing; True for the defaults of :class:`~socketeer.Recovery`, None for nothing.
-            cors: which other origins may connect; None for none.
+            cors: which other origins may connect; None for none. Or a function, plain or async, that is called
+                with each request and gives its rules; one that fails refuses the request.
             cookie: a cookie with the session id; None for none.
             http_compression: when long-polling answers are compressed; False for never.
             per_message_deflate: when WebSocket messages are compressed; False for never. It counts where Socketeer

@@ -41,9 +41,8 @@ AT = datetime(2015, 10, 21, 9, 28, tzinfo=timezone(timedelta(hours=2)))
         (Cookie(partitioned=True), "Path=/; HttpOnly; Partitioned; SameSite=Lax"),
         (Cookie(priority="low"), "Path=/; HttpOnly; Priority=Low; SameSite=Lax"),
         (
-            Cookie(max_age=1, expires=AT, secure=True, partitioned=True, priority="high"),
-            "Max-Age=1; Path=/; Expires=Wed, 21 Oct 2015 07:28:00 GMT; "
-            "HttpOnly; Secure; Partitioned; Priority=High; SameSite=Lax",
+            Cookie(path=None, expires=AT, secure=True, partitioned=True, priority="high"),
+            "Expires=Wed, 21 Oct 2015 07:28:00 GMT; HttpOnly; Secure; Partitioned; Priority=High; SameSite=Lax",
         ),
     ],
 )

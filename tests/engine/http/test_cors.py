@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import gc
 import logging
 import re
 from collections.abc import Awaitable, Callable
@@ -9,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from socketeer.engine.http.cors import MAX_ORIGIN, CorsPolicy
+from socketeer.engine.http.cors import MAX_ORIGIN, ChosenCorsPolicy, CorsFailed, CorsPolicy, cors_policy
 from socketeer.engine.http.message import Request
-from socketeer.options import Cors, OriginRule
+from socketeer.options import Cors, CorsFunction, OriginRule
 
 A = "http://a.example"
 SUB = "http://x.b.example"
@@ -361,6 +363,85 @@ async def test_what_cannot_stand_in_a_header_is_not_repeated(requested: str) -> 
     response = await policy("*").preflight(ask(A, "OPTIONS", headers=headers))
     assert response is not None
     assert "access-control-allow-headers" not in response.headers
+
+
+# --- rules for each request ----------------------------------------------------------------------
+
+
+def chosen(choose: CorsFunction) -> ChosenCorsPolicy:
+    policy = cors_policy(choose)
+    assert isinstance(policy, ChosenCorsPolicy)
+    return policy
+
+
+async def by_host_later(request: Request) -> Any:
+    await asyncio.sleep(0)
+    return by_host(request)
+
+
+def by_host(request: Request) -> Any:
+    hosts = {
+        "open.example": {},
+        "a.example": Cors(A, credentials=True),
+        "off.example": None,
+        "no.example": False,
+    }
+    return hosts[request.headers["host"]]
+
+
+@pytest.mark.parametrize("choose", [by_host, by_host_later])
+async def test_a_function_chooses_for_each_request(choose: CorsFunction) -> None:
+    cors = chosen(choose)
+    for host, options in {"open.example": Cors(), "a.example": Cors(A, credentials=True)}.items():
+        fixed = CorsPolicy(options)
+        for request in (ask(A, host=host), ask(EVIL, host=host), ask(None, host=host)):
+            assert await cors.allows(request) is await fixed.allows(request)
+            assert await cors.headers(request) == await fixed.headers(request)
+            assert await cors.preflight(request) is None
+        found, expected = [await policy.preflight(ask(A, "OPTIONS", host=host)) for policy in (cors, fixed)]
+        assert found is not None
+        assert expected is not None
+        assert (found.status, found.headers) == (expected.status, expected.headers)
+    for host in ("off.example", "no.example"):
+        assert not await cors.allows(ask(A, host=host))
+        assert await cors.allows(ask(f"http://{host}", host=host)), "the same origin"
+        assert await cors.headers(ask(A, host=host)) == {}
+        assert await cors.preflight(ask(A, "OPTIONS", host=host)) is None
+
+
+async def test_the_function_is_called_once_for_each_request() -> None:
+    asked: list[Request] = []
+    cors = chosen(asked.append)
+    requests = [ask(A), ask(A)]
+    for request in requests:
+        await cors.allows(request)
+        await cors.headers(request)
+    assert asked == requests
+    del asked[:], requests, request
+    gc.collect()
+    assert len(cors._chosen) == 0
+
+
+async def fail(request: Request) -> Any:
+    raise LookupError("no\ndatabase")
+
+
+WRONG: list[Any] = [fail, lambda _: A, lambda _: 7, lambda _: {"origins": A}, lambda _: Cors, lambda: None]
+
+
+@pytest.mark.parametrize("choose", WRONG)
+async def test_a_function_that_fails_refuses_and_is_logged_once(
+    choose: CorsFunction, caplog: pytest.LogCaptureFixture
+) -> None:
+    cors = chosen(choose)
+    for origin in (A, None, "http://server.example"):
+        with pytest.raises(CorsFailed):
+            await cors.allows(ask(origin))
+        assert await cors.headers(ask(origin)) == {}
+        assert await cors.preflight(ask(origin, "OPTIONS")) is None
+    (line,) = caplog.messages
+    assert line.startswith("cors: the function failed")
+    assert line.isprintable()
 
 
 # --- hostile input -----------------------------------------------------------------------------

@@ -17,8 +17,9 @@ from collections.abc import Callable, Collection
 from functools import lru_cache, partial
 from weakref import WeakKeyDictionary
 
+from socketeer.checks import group
 from socketeer.engine.http.message import Request, Response
-from socketeer.options import Cors
+from socketeer.options import Cors, CorsFunction
 
 log = logging.getLogger("socketeer")
 
@@ -42,7 +43,7 @@ _DEFAULT_PORTS = {"http": "80", "https": "443"}
 class CorsPolicy:
     """The decisions about origins, made from the ``cors`` option; without it, same origin only."""
 
-    def __init__(self, options: Cors | None) -> None:
+    def __init__(self, options: Cors | None, failures: set[type[Exception]] | None = None) -> None:
         rule = False if options is None else options.origin
         self._rule: object = rule
         self._ask = rule if callable(rule) else None
@@ -50,7 +51,7 @@ class CorsPolicy:
         # long-polling asks with every request.
         self._permits = lru_cache(maxsize=_REMEMBERED)(partial(_permits, rule))
         self._asked: WeakKeyDictionary[Request, object] = WeakKeyDictionary()
-        self._failures: set[type[Exception]] = set()
+        self._failures = set[type[Exception]]() if failures is None else failures
         self._common = {} if options is None else _common_headers(options)
         self._preflight = {} if options is None else _preflight_headers(options)
         self._preflight_status = 204 if options is None else options.options_success_status
@@ -132,6 +133,64 @@ class CorsPolicy:
         if isinstance(rule, str):  # one fixed origin is no secret: any other page is told of it
             return {"access-control-allow-origin": rule, "vary": "Origin"}
         return {"vary": "Origin"}
+
+
+class CorsFailed(Exception):
+    """The application's ``cors`` function gives no rules for a request, so that it must be refused."""
+
+
+class ChosenCorsPolicy:
+    """The same decisions, where a function of the application's gives the rules for each request."""
+
+    def __init__(self, choose: CorsFunction) -> None:
+        self._choose = choose
+        self._chosen: WeakKeyDictionary[Request, CorsPolicy | None] = WeakKeyDictionary()
+        self._failures: set[type[Exception]] = set()
+        self._origin_failures: set[type[Exception]] = set()
+
+    async def allows(self, request: Request) -> bool:
+        """As :meth:`CorsPolicy.allows`.
+
+        Raises:
+            CorsFailed: the function has failed.
+        """
+        policy = await self._policy_for(request)
+        if policy is None:
+            raise CorsFailed
+        return await policy.allows(request)
+
+    async def headers(self, request: Request) -> dict[str, str]:
+        """As :meth:`CorsPolicy.headers`; none where the function has failed."""
+        policy = await self._policy_for(request)
+        return {} if policy is None else await policy.headers(request)
+
+    async def preflight(self, request: Request) -> Response | None:
+        """As :meth:`CorsPolicy.preflight`; None, as with CORS off, where the function has failed."""
+        if request.method.upper() != "OPTIONS":
+            return None
+        policy = await self._policy_for(request)
+        return None if policy is None else await policy.preflight(request)
+
+    async def _policy_for(self, request: Request) -> CorsPolicy | None:
+        if request not in self._chosen:  # several questions about one request, one call
+            self._chosen[request] = await self._ask(request)
+        return self._chosen[request]
+
+    async def _ask(self, request: Request) -> CorsPolicy | None:
+        try:
+            answer = self._choose(request)
+            options = group(Cors, "cors", await answer if inspect.isawaitable(answer) else answer)
+        except Exception as error:  # noqa: BLE001 - the application's own, which is logged
+            if type(error) not in self._failures:
+                self._failures.add(type(error))
+                log.error("cors: the function failed, so requests are refused (logged once): %.300r", error)  # noqa: TRY400
+            return None
+        return CorsPolicy(options, self._origin_failures)
+
+
+def cors_policy(option: Cors | CorsFunction | None) -> CorsPolicy | ChosenCorsPolicy:
+    """Who decides, as the ``cors`` option wants it."""
+    return CorsPolicy(option) if option is None or isinstance(option, Cors) else ChosenCorsPolicy(option)
 
 
 def _is_off(rule: object) -> bool:
