@@ -16,7 +16,7 @@ def test_what_it_holds() -> None:
     request = make_request("&room=a%20b&room=c", [("x-token", "t"), ("cookie", "a=1"), ("cookie", "b=2")])
     handshake = Handshake(request, {"token": "secret"})
     assert handshake.auth == {"token": "secret"}
-    assert handshake.query == {"EIO": "4", "transport": "websocket", "room": "a b"}
+    assert handshake.query == {"EIO": "4", "transport": "websocket", "room": "c"}
     assert handshake.headers == {"host": "localhost:3000", "x-token": "t", "cookie": "a=1; b=2"}
     assert handshake.url == "/socket.io/?EIO=4&transport=websocket&room=a%20b&room=c"
     assert handshake.address == "192.0.2.7"

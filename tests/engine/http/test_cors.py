@@ -412,12 +412,15 @@ async def test_a_function_chooses_for_each_request(choose: CorsFunction) -> None
 async def test_the_function_is_called_once_for_each_request() -> None:
     asked: list[Request] = []
     cors = chosen(asked.append)
-    requests = [ask(A), ask(A)]
-    for request in requests:
+
+    async def question() -> Request:
+        request = ask(A)
         await cors.allows(request)
         await cors.headers(request)
-    assert asked == requests
-    del asked[:], requests, request
+        return request
+
+    assert [await question(), await question()] == asked
+    asked.clear()
     gc.collect()
     assert len(cors._chosen) == 0
 
