@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from interop.clients import Peers, Visit, visiting
 from interop.harness import Case, Client, Servers, cases, install, official_servers, our_servers
 from tests.support import requirements
 
@@ -55,3 +56,18 @@ def ours(node: str) -> Iterator[Servers]:
     servers = our_servers()
     yield servers
     servers.stop()
+
+
+@pytest.fixture(scope="session", params=["official", "ours"])
+def peers(request: pytest.FixtureRequest, node: str) -> Iterator[Peers]:
+    """The servers that our client is tested against."""
+    peers = Peers(request.param, node)
+    yield peers
+    peers.stop()
+
+
+@pytest.fixture(params=["polling", "websocket", "upgrade"])
+async def visit(request: pytest.FixtureRequest, peers: Peers) -> AsyncIterator[Visit]:
+    """Clients of one server over one kind of transport."""
+    async with visiting(peers, request.param) as visit:
+        yield visit

@@ -131,6 +131,10 @@ class Process:
     def running(self) -> bool:
         return self._popen.poll() is None
 
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
     def ended(self, within: float) -> int:
         """Wait until it ends by itself; its exit status."""
         try:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from socketeer import PacketParser
+from socketeer import BlockingClient, PacketParser
 from socketeer.testing import ParserContract
 from tests.support.client_cache import client_cache
 from tests.support.command import Command, command, port_of, socketeer
@@ -138,3 +138,39 @@ async def test_a_chat_as_a_class(class_based: Command) -> None:
     await ada.bye()
     await nameless.bye()
     assert class_based.stop() < 1
+
+
+@pytest.fixture
+def chat_url() -> Iterator[str]:
+    """The demo's chat stands in for the tutorial's server, which has a fixed port."""
+    with socketeer("run", "tests.support.chat:io", "--port", "0", cwd=ROOT) as process:
+        yield f"http://127.0.0.1:{port_of(process.wait_for('listens on'))}"
+
+
+def test_a_client_follows_the_chat(chat_url: str) -> None:
+    with command("examples/client.py", chat_url) as one, BlockingClient(chat_url) as other:
+        one.wait_for("connected as")
+        one.wait_for("the server says delivered")
+        assert other.emit_with_ack("chat message", "to all", timeout=10) == "delivered"
+        one.wait_for("< to all")
+        other.emit("leave")
+        one.wait_for("disconnected: transport close")
+        assert one.stop() < 5
+        assert one.err == []
+
+
+def test_a_client_for_ordinary_threads(chat_url: str) -> None:
+    with (
+        command("examples/blocking_client.py", chat_url, stdin=True) as one,
+        BlockingClient(chat_url) as other,
+        other.events("chat message") as events,
+    ):
+        one.wait_for("connected as")
+        one.write("typed")
+        assert next(events).args == ("typed",)
+        one.wait_for("delivered")
+        other.emit("chat message", "to all")
+        one.wait_for("< to all")
+        one.write("")
+        assert one.wait() == 0
+        assert one.err == []

@@ -4,6 +4,10 @@
 """
 
 from socketeer._version import __version__
+from socketeer.client.blocking import BlockingClient
+from socketeer.client.client import Client
+from socketeer.client.events import Event, Overflow
+from socketeer.client.socket import ClientSocket
 from socketeer.errors import (
     AckTimeout,
     ConnectionRefused,
@@ -14,6 +18,7 @@ from socketeer.errors import (
     ReservedEventError,
     SocketDisconnected,
     SocketeerError,
+    TransportError,
     UsageError,
 )
 from socketeer.integrations.hosting import Server
@@ -31,16 +36,21 @@ __all__ = [
     "Ack",
     "AckTimeout",
     "Backpressure",
+    "BlockingClient",
     "BroadcastOperator",
+    "Client",
+    "ClientSocket",
     "Compression",
     "ConnectionRefused",
     "Cookie",
     "Cors",
+    "Event",
     "InvalidPayload",
     "Limits",
     "Message",
     "Namespace",
     "OptionError",
+    "Overflow",
     "Packet",
     "PacketError",
     "PacketParser",
@@ -54,6 +64,7 @@ __all__ = [
     "Socket",
     "SocketDisconnected",
     "SocketeerError",
+    "TransportError",
     "UsageError",
     "__version__",
     "event",

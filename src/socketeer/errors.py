@@ -11,6 +11,7 @@
     │   └── InvalidPayload          a payload that does not fit the handler's annotations
     ├── ConnectionRefused           raised by you, in a middleware, to turn a client away
     ├── AckTimeout                  (also a TimeoutError) nobody acknowledged in time
+    ├── TransportError              (also a ConnectionError) the server cannot be reached, or answers with an error
     └── SocketDisconnected          (also a ConnectionError) nobody is left to acknowledge
 
 The server answers a :class:`PeerError` by closing that one session or by ignoring that one
@@ -31,6 +32,7 @@ __all__ = [
     "ReservedEventError",
     "SocketDisconnected",
     "SocketeerError",
+    "TransportError",
     "UsageError",
 ]
 
@@ -85,6 +87,18 @@ class AckTimeout(SocketeerError, TimeoutError):
     def __init__(self, message: str = "operation has timed out", responses: list[Any] | None = None) -> None:
         super().__init__(message)
         self.responses: list[Any] = [] if responses is None else responses
+
+
+class TransportError(SocketeerError, ConnectionError):
+    """A client's transport could not connect, or was answered with an error.
+
+    ``description`` is the HTTP status, or the exception below.
+    """
+
+    def __init__(self, message: str, description: Any = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.description = description
 
 
 class SocketDisconnected(SocketeerError, ConnectionError):

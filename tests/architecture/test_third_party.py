@@ -25,6 +25,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "uvloop": ("integrations/hosting.py",),
     # Used by uvicorn, for us; no line of ours imports them.
     "httptools": (),
+    "httpx2": ("engine/http/client.py",),
     "websockets": (),
 }
 

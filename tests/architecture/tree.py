@@ -22,6 +22,7 @@ FLOORS = {
     "checks": 0,
     "options": 0,
     "web_options": 0,
+    "client_options": 0,
     "protocol": 1,
     "engine": 2,
     "messaging": 3,

@@ -22,7 +22,9 @@ DEADLINE = 30.0
 class Command:
     """A Python process started in a folder; `out` and `err` are its lines so far."""
 
-    def __init__(self, *args: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, *args: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None, stdin: bool = False
+    ) -> None:
         source = os.pathsep.join(filter(None, (str(ROOT / "src"), os.environ.get("PYTHONPATH"))))
         settings = {"PYTHONPATH": source, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "COLUMNS": "200"}
         self.out: list[str] = []
@@ -32,7 +34,7 @@ class Command:
             [sys.executable, *args],
             cwd=cwd,
             env={**os.environ, **settings, **(env or {})},
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -73,9 +75,21 @@ class Command:
     def wait(self) -> int:
         """The exit code, all output having been read."""
         code = self._popen.wait(DEADLINE)
+        if self._popen.stdin is not None:
+            self._popen.stdin.close()
         for reader in self._readers:
             reader.join(DEADLINE)
         return code
+
+    def write(self, line: str) -> None:
+        """A line for its standard input, where it was started with ``stdin``."""
+        assert self._popen.stdin is not None
+        self._popen.stdin.write(line + "\n")
+        self._popen.stdin.flush()
+
+    def interrupt(self) -> None:
+        """Send it Ctrl-C, and go on."""
+        self._popen.send_signal(signal.SIGINT)
 
     def stop(self, by: int = signal.SIGINT) -> float:
         """End it, by Ctrl-C; the seconds that it took."""
@@ -102,9 +116,11 @@ class Command:
 
 
 @contextmanager
-def command(*args: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None) -> Iterator[Command]:
+def command(
+    *args: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None, stdin: bool = False
+) -> Iterator[Command]:
     """A process that is gone afterwards."""
-    process = Command(*args, cwd=cwd, env=env)
+    process = Command(*args, cwd=cwd, env=env, stdin=stdin)
     try:
         yield process
     finally:

@@ -48,6 +48,11 @@ def npm() -> str:
     return _command("npm", ("npm",), "install npm, which comes with Node.js")
 
 
+def openssl() -> str:
+    """The path of openssl."""
+    return _command("openssl", ("openssl",), "install OpenSSL's command")
+
+
 def chromium() -> str:
     """The path of Chromium or Chrome; the variable ``CHROMIUM`` names another one."""
     named = os.environ.get("CHROMIUM")

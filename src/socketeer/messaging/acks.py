@@ -6,6 +6,7 @@ The table belongs to one socket, so an id guessed by another client answers for 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Container
 from typing import Any, Protocol
 
 from socketeer.engine.timers import Timer, TimerWheel
@@ -53,11 +54,14 @@ class AckTable:
         if waiter is not None:
             waiter.answered(args)
 
-    def fail_all(self) -> None:
-        """The socket has disconnected."""
+    def fail_all(self, but: Container[int] = ()) -> None:
+        """The socket has disconnected; ``but`` are ids that were not sent yet, and may be answered still."""
         waiters, self._waiters = self._waiters, None
-        for waiter in waiters.values() if waiters else ():
-            waiter.gone()
+        for ack_id, waiter in waiters.items() if waiters else ():
+            if ack_id in but:
+                self.add(ack_id, waiter)
+            else:
+                waiter.gone()
 
 
 class Reply:
@@ -77,6 +81,11 @@ class Reply:
         """The socket has disconnected."""
         if not self._future.done():
             self._future.set_exception(SocketDisconnected("socket has been disconnected"))
+
+    def fail(self, error: Exception) -> None:
+        """It will not come, for this reason."""
+        if not self._future.done():
+            self._future.set_exception(error)
 
     def _late(self) -> None:
         if not self._future.done():

@@ -37,11 +37,20 @@ class NamespaceSocket(Protocol):
 class Side(Protocol):
     """What differs between a server and a client."""
 
-    def on_connect(self, connection: Connection, nsp: str, data: Any) -> None:
-        """A CONNECT for a namespace that is not joined yet."""
+    @property
+    def gathers_for_all(self) -> bool:
+        """Whether attachments are gathered for namespaces that are not joined, too."""
         ...
 
-    def on_connection_closed(self, connection: Connection) -> None:
+    def on_other(self, connection: Connection, packet: Packet, socket: NamespaceSocket | None) -> None:
+        """A CONNECT or a CONNECT_ERROR, or any packet for a namespace that is not joined."""
+        ...
+
+    def on_broken(self, connection: Connection, error: PacketError) -> None:
+        """The peer sent what is no packet, and its sockets know."""
+        ...
+
+    def on_connection_closed(self, connection: Connection, reason: str, description: str | None) -> None:
         """The connection has ended, and its sockets know."""
         ...
 
@@ -126,24 +135,23 @@ class Connection:
         for socket in list(self.sockets.values()):
             socket.on_connection_closed(reason, description)
         self.sockets.clear()
-        self._side.on_connection_closed(self)
+        self._side.on_connection_closed(self, reason, description)
 
     # --- routing --------------------------------------------------------------------------------
 
     def _route(self, packet: Packet) -> None:
         socket = self.sockets.get(packet.nsp)
-        if packet.type == CONNECT:
-            if socket is None and packet.nsp not in self.joining:
-                self._side.on_connect(self, packet.nsp, packet.data)
-            else:
-                self.violation("a second CONNECT", packet.nsp)
-        elif socket is not None and packet.type != CONNECT_ERROR:
+        if socket is not None and packet.type != CONNECT and packet.type != CONNECT_ERROR:
             socket.on_packet(packet)
-        elif self._left is None or packet.nsp not in self._left:
-            self.violation("a packet that is not CONNECT", packet.nsp)
+        else:
+            self._side.on_other(self, packet, socket)
+
+    def has_just_left(self, nsp: str) -> bool:
+        """Whether the namespace was left in this turn of the loop."""
+        return self._left is not None and nsp in self._left
 
     def _expect_attachments(self, partial: PartialPacket) -> None:
-        if partial.packet.nsp not in self.sockets:
+        if partial.packet.nsp not in self.sockets and not self._side.gathers_for_all:
             # Nothing is gathered for a namespace that is not joined (CVE-2026-48804).
             self._route(partial.packet)
             return
@@ -176,12 +184,12 @@ class Connection:
     # --- the end --------------------------------------------------------------------------------
 
     def _broken(self, error: PacketError) -> None:
-        """Bytes that are no packet: every socket hears of it, then the session closes."""
+        """Bytes that are no packet: every socket hears of it, and the side says what follows."""
         log.warning("closing session %s: %.300r", self.session.id, str(error))
         self._drop_partial()
         for socket in list(self.sockets.values()):
             socket.on_transport_error(error)
-        self.session.close()
+        self._side.on_broken(self, error)
 
     def violation(self, what: str, nsp: str) -> None:
         """A packet that has no place here: the whole connection is closed, as by the official server."""

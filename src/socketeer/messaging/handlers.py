@@ -190,7 +190,7 @@ def _unwrap(function: Function) -> Function:
 
 def _hints(function: Function) -> dict[str, Any]:
     """The annotations; those that cannot be resolved, or that msgspec cannot convert to, count as Any."""
-    target = inspect.unwrap(_unwrap(function))
+    target = inspect.unwrap(_unwrap(inspect.unwrap(function)))
     names = _closure_names(target)
     try:
         hints = typing.get_type_hints(target, localns=names, include_extras=True)

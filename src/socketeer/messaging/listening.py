@@ -7,11 +7,12 @@ https://socket.io/docs/v4/listening-to-events/, in Python's spelling: ``prependL
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any, Final, TypeVar, overload
 
-from socketeer.messaging.handlers import NO_HANDLERS, F, Function, Handler, HandlerTable, Payload
+from socketeer.messaging.dispatch import log_handler_error, run_catch_alls
+from socketeer.messaging.handlers import NO_HANDLERS, Ack, F, Function, Handler, HandlerTable, Payload
 
 _ANY: Final = "any event"
 _ANY_OUTGOING: Final = "any outgoing event"
@@ -20,7 +21,9 @@ M = TypeVar("M", bound=Callable[[Any], Any])
 """A middleware."""
 
 
-class _Manner(Enum):
+class Manner(Enum):
+    """How a listener is added; the value is the method's name."""
+
     ALWAYS = "on"
     ONCE = "once"
     FIRST = "prepend"
@@ -55,7 +58,7 @@ class Listening:
             ReservedEventError: there is no event of that name to listen to.
             UsageError: ``handler`` cannot be called, or wants what can never be given.
         """
-        return self._listen(event, handler, _Manner.ALWAYS)
+        return self._listen(event, handler, Manner.ALWAYS)
 
     @overload
     def once(self, event: str) -> Callable[[F], F]: ...
@@ -63,7 +66,7 @@ class Listening:
     def once(self, event: str, handler: F) -> F: ...
     def once(self, event: str, handler: F | None = None) -> F | Callable[[F], F]:
         """As :meth:`on`, for the next time only."""
-        return self._listen(event, handler, _Manner.ONCE)
+        return self._listen(event, handler, Manner.ONCE)
 
     @overload
     def prepend(self, event: str) -> Callable[[F], F]: ...
@@ -71,7 +74,7 @@ class Listening:
     def prepend(self, event: str, handler: F) -> F: ...
     def prepend(self, event: str, handler: F | None = None) -> F | Callable[[F], F]:
         """As :meth:`on`, but before the listeners that are there."""
-        return self._listen(event, handler, _Manner.FIRST)
+        return self._listen(event, handler, Manner.FIRST)
 
     @overload
     def prepend_once(self, event: str) -> Callable[[F], F]: ...
@@ -79,14 +82,14 @@ class Listening:
     def prepend_once(self, event: str, handler: F) -> F: ...
     def prepend_once(self, event: str, handler: F | None = None) -> F | Callable[[F], F]:
         """As :meth:`once`, but before the listeners that are there."""
-        return self._listen(event, handler, _Manner.FIRST_ONCE)
+        return self._listen(event, handler, Manner.FIRST_ONCE)
 
-    def _listen(self, event: str, handler: F | None, manner: _Manner) -> F | Callable[[F], F]:
+    def _listen(self, event: str, handler: F | None, manner: Manner) -> F | Callable[[F], F]:
         table, payload = self._place(event)
         if handler is None:
             return lambda function: self._listen(event, function, manner)  # type: ignore[return-value]
-        once = manner in (_Manner.ONCE, _Manner.FIRST_ONCE)
-        first = manner in (_Manner.FIRST, _Manner.FIRST_ONCE)
+        once = manner in (Manner.ONCE, Manner.FIRST_ONCE)
+        first = manner in (Manner.FIRST, Manner.FIRST_ONCE)
         table.add(event, handler, once, first=first, payload=payload)
         return handler
 
@@ -115,11 +118,13 @@ class Listening:
 class Watch:
     """What looks at the events of one socket before its listeners do. Most sockets have none."""
 
-    __slots__ = ("catch_alls", "failing", "middlewares")
+    __slots__ = ("catch_alls", "failing", "middlewares", "taps")
 
     def __init__(self) -> None:
         self.catch_alls = HandlerTable()
         self.middlewares: tuple[Callable[[Any], Any], ...] = ()
+        self.taps: tuple[Callable[[Sequence[Any], Ack | None], None], ...] = ()
+        """Queues that take each incoming event, its name first, behind the catch-alls."""
         self.failing = False
         """Whether the failure of an outgoing catch-all is being told; what is emitted then may fail again."""
 
@@ -134,7 +139,7 @@ class Watch:
         return self.catch_alls.get(_ANY_OUTGOING)
 
 
-class SocketListening(Listening):
+class CatchAlls(Listening):
     """A socket's listeners, on either side: by event, and catch-all in both directions.
 
     A catch-all is called with the name of the event and its arguments; it may take fewer. What it
@@ -144,27 +149,16 @@ class SocketListening(Listening):
     See https://socket.io/docs/v4/listening-to-events/#catch-all-listeners.
     """
 
-    __slots__ = ("_handlers", "_watch")
+    __slots__ = ()
 
-    def __init__(self) -> None:
-        self._handlers = NO_HANDLERS
-        self._watch: Watch | None = None
+    def _catch(self, direction: str, handler: F, *, first: bool) -> F:
+        raise NotImplementedError
 
-    def _tables(self) -> tuple[HandlerTable, ...]:
-        return (self._handlers,)
+    def _forget(self, direction: str, handler: Function | None) -> None:
+        raise NotImplementedError
 
-    def _own_handlers(self) -> HandlerTable:
-        if self._handlers is NO_HANDLERS:
-            self._handlers = HandlerTable()
-        return self._handlers
-
-    def _own_watch(self) -> Watch:
-        if self._watch is None:
-            self._watch = Watch()
-        return self._watch
-
-    def _catch_alls_changed(self) -> None:
-        """Some have come or gone."""
+    def _caught(self, direction: str) -> list[Function]:
+        raise NotImplementedError
 
     def on_any(self, handler: F) -> F:
         """Call ``handler(event, *args)`` at each event that comes in, before all else; also a decorator."""
@@ -197,6 +191,52 @@ class SocketListening(Listening):
     def listeners_any_outgoing(self) -> list[Function]:
         """The catch-alls of outgoing events, in the order in which they are called."""
         return self._caught(_ANY_OUTGOING)
+
+
+class SocketListening(CatchAlls):
+    """The listeners that a socket keeps."""
+
+    __slots__ = ("_handlers", "_watch")
+
+    def __init__(self) -> None:
+        self._handlers = NO_HANDLERS
+        self._watch: Watch | None = None
+
+    def _tables(self) -> tuple[HandlerTable, ...]:
+        return (self._handlers,)
+
+    def _own_handlers(self) -> HandlerTable:
+        if self._handlers is NO_HANDLERS:
+            self._handlers = HandlerTable()
+        return self._handlers
+
+    def _own_watch(self) -> Watch:
+        if self._watch is None:
+            self._watch = Watch()
+        return self._watch
+
+    def _catch_alls_changed(self) -> None:
+        """Some have come or gone."""
+
+    def _handler_failed(self, error: Exception, event: Any) -> None:
+        """A listener has let an exception out."""
+        raise NotImplementedError
+
+    def hear_outgoing(self, args: Sequence[Any]) -> None:
+        """Tell the outgoing catch-alls of an event: its name and its arguments."""
+        if self._watch is not None:
+            run_catch_alls(self._watch.outgoing, args, None, self._outgoing_failed)
+
+    def _outgoing_failed(self, error: Exception, event: Any) -> None:
+        watch = self._own_watch()
+        if watch.failing:  # an `error` listener emits, and the catch-all fails at that again
+            log_handler_error(error, event, repr(self))
+            return
+        watch.failing = True
+        try:
+            self._handler_failed(error, event)
+        finally:
+            watch.failing = False
 
     def _catch(self, direction: str, handler: F, *, first: bool) -> F:
         payload = Payload.REST if direction is _ANY else Payload.NONE

@@ -7,8 +7,12 @@ A binary packet is always a message: a binary frame, or ``b`` and base64 in text
 
 from __future__ import annotations
 
+import re
 from binascii import Error as Base64Error
 from binascii import a2b_base64
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
@@ -30,6 +34,12 @@ PROBE_PONG = Message(b"3probe")
 PING_PACKET = Message(b"2")
 CLOSE_PACKET = Message(b"1")
 NOOP_PACKET = Message(b"6")
+
+#: Seconds: a heartbeat that is longer is none.
+MAX_SECONDS = 10_000_000
+
+#: Characters of a session id: it goes into each request's URL.
+MAX_SID = 1_024
 
 #: Error codes of a refused request and their messages (engine.io, ``Server.errors``).
 ERROR_MESSAGES = {
@@ -59,6 +69,52 @@ def open_packet(
         "maxPayload": max_payload,
     }
     return Message(b"0" + orjson.dumps(handshake))
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What the server says first. The times are seconds here and milliseconds on the wire."""
+
+    sid: str
+    upgrades: tuple[str, ...]
+    ping_interval: float
+    ping_timeout: float
+    max_payload: int
+    """Bytes of one long-polling body; 0 where the server does not say."""
+
+
+#: How Engine.IO 3 begins over long-polling: the packet's length, a colon, the packet.
+_V3_OPEN = re.compile(rb"\d+:0\{")
+
+
+def read_open_packet(data: bytes) -> Handshake:
+    """The handshake in the first packet of a session.
+
+    Raises:
+        PacketError: it is none, or what it says makes no sense.
+    """
+    said: Any = None
+    if data[:1] == bytes((OPEN,)):
+        with suppress(ValueError):
+            said = orjson.loads(data[1:])
+    if type(said) is not dict:
+        hint = " (a server of Socket.IO 2? this client speaks to 3 and 4)" if _V3_OPEN.match(data) else ""
+        raise PacketError(f"expected an Engine.IO open packet, got {data[:100]!r}{hint}")
+    sid, upgrades, max_payload = said.get("sid"), said.get("upgrades", []), said.get("maxPayload", 0)
+    times: list[Any] = [said.get(name) for name in ("pingInterval", "pingTimeout")]
+    if (
+        type(sid) is not str
+        or not 0 < len(sid) <= MAX_SID
+        or type(upgrades) is not list
+        or not all(type(each) in (int, float) and 0 < each < MAX_SECONDS * 1000 for each in times)
+        or type(max_payload) is not int
+    ):
+        raise PacketError(
+            f"open packet: expected sid, upgrades, pingInterval and pingTimeout, got {data[:200]!r}"
+        )
+    interval, timeout = (each / 1000 for each in times)
+    names = tuple(each for each in upgrades if type(each) is str)
+    return Handshake(sid, names, interval, timeout, max(0, max_payload))
 
 
 def decode_base64(data: bytes) -> bytes:

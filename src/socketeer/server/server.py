@@ -13,8 +13,8 @@ from typing import Any, Literal, TypeVar, overload
 from socketeer.engine.server import EngineServer
 from socketeer.engine.session import Session
 from socketeer.engine.timers import Timer, TimerWheel
-from socketeer.errors import OptionError
-from socketeer.messaging.connection import Connection
+from socketeer.errors import OptionError, PacketError
+from socketeer.messaging.connection import Connection, NamespaceSocket
 from socketeer.messaging.handlers import Function, HandlerTable, Payload
 from socketeer.messaging.listening import M
 from socketeer.options import (
@@ -32,6 +32,7 @@ from socketeer.options import (
     ServerOptions,
     TransportName,
 )
+from socketeer.protocol.packet import CONNECT, Packet
 from socketeer.protocol.parsers import PacketParser, choose_parser
 from socketeer.server.adapter import Adapter, AdapterFactory
 from socketeer.server.dynamic import NameRule, ParentNamespace, Parents
@@ -303,6 +304,26 @@ class BaseServer(Broadcasting, SharedListening):
         if is_v2(session) and isinstance(session.handler, Connection):
             self.on_connect(session.handler, "/", None)
 
+    @property
+    def gathers_for_all(self) -> bool:
+        """Nothing is gathered for who has not joined (CVE-2026-48804)."""
+        return False
+
+    def on_other(self, connection: Connection, packet: Packet, socket: NamespaceSocket | None) -> None:
+        """Only a CONNECT of a namespace that is not joined is in order, as for the official server."""
+        nsp = packet.nsp
+        if packet.type == CONNECT:
+            if socket is None and nsp not in connection.joining:
+                self.on_connect(connection, nsp, packet.data)
+            else:
+                connection.violation("a second CONNECT", nsp)
+        elif not connection.has_just_left(nsp):
+            connection.violation("a packet that is not CONNECT", nsp)
+
+    def on_broken(self, connection: Connection, error: PacketError) -> None:  # noqa: ARG002 - logged already
+        """The client sent what is no packet: its session is closed."""
+        connection.session.close()
+
     def on_connect(self, connection: Connection, nsp: str, data: Any) -> None:
         """A CONNECT packet has come."""
         if is_v2(connection.session) and "?" in nsp:
@@ -330,7 +351,7 @@ class BaseServer(Broadcasting, SharedListening):
         if timer is not None:
             connection.session.wheel.clear(timer)
 
-    def on_connection_closed(self, connection: Connection) -> None:
+    def on_connection_closed(self, connection: Connection, reason: str, description: str | None) -> None:  # noqa: ARG002
         """A connection has ended."""
         self.on_joined(connection)
 

@@ -314,22 +314,6 @@ class Socket(SocketListening, Others):
         elif handlers:
             run_handlers(handlers, event, args, ack or make_ack(self, ack_id), self._handler_failed)
 
-    def hear_outgoing(self, args: Sequence[Any]) -> None:
-        """Tell the outgoing catch-alls of an event: its name and its arguments."""
-        if self._watch is not None:
-            run_catch_alls(self._watch.outgoing, args, None, self._outgoing_failed)
-
-    def _outgoing_failed(self, error: Exception, event: Any) -> None:
-        watch = self._own_watch()
-        if watch.failing:  # an `error` listener emits, and the catch-all fails at that again
-            log_handler_error(error, event, repr(self))
-            return
-        watch.failing = True
-        try:
-            self._handler_failed(error, event)
-        finally:
-            watch.failing = False
-
     def send_ack(self, ack_id: int, args: Sequence[Any]) -> None:
         """Acknowledge an event of the client."""
         nsp = self.nsp

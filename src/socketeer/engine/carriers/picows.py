@@ -58,7 +58,7 @@ class _Silent(logging.LoggerAdapter[logging.Logger]):
         pass
 
 
-_SILENT = _Silent(logging.getLogger("socketeer.picows"), {})
+SILENT = _Silent(logging.getLogger("socketeer.picows"), {})
 
 
 class Flusher:
@@ -172,7 +172,7 @@ class PicowsCarrier(WSListener):
         if kind is PING:
             # Pongs that the peer does not read must not pile up: one is enough.
             if self._buffered() == 0:
-                self._pending.append(pong_frame(frame.get_payload_as_bytes()))
+                self._control(pong_frame(frame.get_payload_as_bytes()))
         elif kind is PONG:
             pass
         elif kind is TEXT or kind is BINARY or kind is CONTINUATION:
@@ -213,7 +213,7 @@ class PicowsCarrier(WSListener):
         else:
             answer, reason = close_frame(1002), "transport error"
         self._closing = True
-        self._pending.append(answer)
+        self._control(answer)
         self._paused = False
         self.flush()
         if self._transport is not None:
@@ -271,6 +271,10 @@ class PicowsCarrier(WSListener):
                 flusher.wake()
             flusher.dirty.append(self)
 
+    def _control(self, frame: bytes) -> None:
+        """Queue a control frame, made as a server's."""
+        self._pending.append(frame)
+
     def _check_held(self) -> None:
         """Let a peer go that does not read."""
         if self.held() > self._backpressure.max_bytes:
@@ -315,7 +319,7 @@ class PicowsCarrier(WSListener):
         """Send a close frame behind what is pending, and give the peer a moment to answer it."""
         self._closing = True
         self._resume_waiters()
-        self._pending.append(frame)
+        self._control(frame)
         self._paused = False
         self.flush()
         if self._transport is not None:
@@ -362,7 +366,7 @@ def take_over(
         None,
         False,  # not a client
         listener,
-        _SILENT,
+        SILENT,
         True,  # disconnect on an exception, which we do not let out
         None,  # no time-out of the handshake: it is here already
         False,  # no pings: Engine.IO has its own heartbeat

@@ -1,0 +1,1 @@
+"""The client: namespaces over one connection that comes back by itself."""
