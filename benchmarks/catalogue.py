@@ -1,6 +1,6 @@
-"""What is measured: the works, the servers, and how each server is started.
+"""What is measured: the works, the servers and clients, and how each is started.
 
-A new peer is a file in `peers/` and one row here; a new work is a row here and one in `load.c`.
+A new peer is a file in `peers/` and one row here; a new work is a row here, and for servers one in `load.c`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -20,6 +20,7 @@ CHECKOUT_SRC = HERE.parent / "src"
 NODE_MODULES = HERE / "node_modules"
 
 OURS = "socketeer"
+OUR_CLIENT = "socketeer-client"
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,17 @@ class Work:
     name: str
     title: str
     connections: int
+    in_flight: int = 0  # of clients: requests under way on each connection; the generator knows its own
+    replies: int = 1  # to one request
+
+    @property
+    def measures_client(self) -> bool:
+        return self.in_flight > 0
+
+    @property
+    def ours(self) -> str:
+        """The peer that the others are compared with."""
+        return OUR_CLIENT if self.measures_client else OURS
 
 
 WORKS = {
@@ -35,8 +47,13 @@ WORKS = {
         Work("echo", "echo: 100 connections, 1 message in flight on each", 100),
         Work("pipe", "pipe: 100 connections, 16 messages in flight on each", 100),
         Work("bcast", "bcast: one emit to 1,000 connections, per delivery", 1000),
+        Work("client-echo", "client-echo: 100 connections, 1 message in flight on each", 100, 1),
+        Work("client-pipe", "client-pipe: 1 connection, 16 messages in flight", 1, 16),
+        Work("client-receive", "client-receive: 1 connection, events as they come, per event", 1, 1, 1000),
     )
 }
+SERVER_WORKS = tuple(name for name, work in WORKS.items() if not work.measures_client)
+CLIENT_WORKS = tuple(name for name, work in WORKS.items() if work.measures_client)
 
 
 @dataclass(frozen=True)
@@ -45,7 +62,7 @@ class Peer:
     title: str
     script: str  # in peers/
     packages: tuple[str, ...]  # those whose versions the report states
-    works: tuple[str, ...] = tuple(WORKS)
+    works: tuple[str, ...] = SERVER_WORKS
     raw: bool = False  # a bare WebSocket echo: neither Engine.IO nor Socket.IO
     source: Path | None = None  # put before the installed packages
 
@@ -53,9 +70,12 @@ class Peer:
     def is_node(self) -> bool:
         return self.script.endswith(".js")
 
-    def command(self, port: int) -> list[str]:
+    def command(self, port: int, work: Work) -> list[str]:
         interpreter = "node" if self.is_node else sys.executable
-        return [interpreter, str(HERE / "peers" / self.script), str(port)]
+        command = [interpreter, str(HERE / "peers" / self.script), str(port)]
+        if work.measures_client:
+            command += [str(number) for number in (work.connections, work.in_flight, work.replies)]
+        return command
 
     def environment(self) -> dict[str, str]:
         environment = {**os.environ, "NODE_ENV": "production"}
@@ -83,7 +103,7 @@ class Peer:
 
 
 def peers(baseline: Path | None = None) -> dict[str, Peer]:
-    """All servers, ours first. `baseline` is the `src` of another checkout, to compare two states of ours."""
+    """All servers and then all clients, ours first. `baseline` is the `src` of another checkout, to compare two states of ours."""
     # The installed package is measured (it may be compiled); the checkout where none is installed.
     installed = importlib.util.find_spec(OURS) is not None
     source = None if installed else CHECKOUT_SRC
@@ -106,10 +126,30 @@ def peers(baseline: Path | None = None) -> dict[str, Peer]:
             raw=True,
         ),
     ]
+    client = Peer(OUR_CLIENT, "Socketeer", "socketeer_client.py", ours, CLIENT_WORKS, source=source)
+    catalogue += [
+        client,
+        Peer(
+            "node-client",
+            "Node.js, socket.io-client with ws",
+            "node_client.js",
+            ("socket.io-client", "ws"),
+            CLIENT_WORKS,
+        ),
+        Peer(
+            "python-socketio-client",
+            "python-socketio's AsyncClient",
+            "python_socketio_client.py",
+            ("python-socketio", "python-engineio", "aiohttp", "uvloop"),
+            CLIENT_WORKS,
+        ),
+    ]
     if baseline is not None:
-        catalogue.insert(
-            1, Peer("baseline", "Socketeer, baseline", "socketeer_server.py", ours, source=baseline.resolve())
-        )
+        before = baseline.resolve()
+        server = replace(catalogue[0], name="baseline", title="Socketeer, baseline", source=before)
+        catalogue.insert(1, server)
+        client = replace(client, name="baseline-client", title="Socketeer, baseline", source=before)
+        catalogue.insert(-2, client)
     return {peer.name: peer for peer in catalogue}
 
 

@@ -1,4 +1,6 @@
-"""The processes of one measurement: a server on one core, its load generator on another.
+"""The processes of one measurement, a server and its load on a core each: the load generator, or clients.
+
+One of the two is measured, and has the first core.
 
 Both die with the runner, however it ends: `stop` in the ordinary case and on Ctrl-C, the kernel
 (PR_SET_PDEATHSIG) when the runner itself is killed.
@@ -15,6 +17,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from types import TracebackType
@@ -47,9 +50,9 @@ class Slice:
     seconds: float
     cpu_seconds: float
     load_cpu_seconds: float
-    p50_us: float
-    p90_us: float
-    p99_us: float
+    p50_us: float | None  # None where the clients are measured
+    p90_us: float | None
+    p99_us: float | None
 
     @property
     def us_per_message(self) -> float:
@@ -122,12 +125,13 @@ def _free_port() -> int:
 
 
 class Contest:
-    """One server and its generator for one work, connected from `start` until `stop`."""
+    """One server and its load for one work, connected from `start` until `stop`."""
 
-    def __init__(self, peer: Peer, work: Work, server_core: int, load_core: int) -> None:
+    def __init__(self, peer: Peer, work: Work, measured_core: int, other_core: int) -> None:
         self.peer = peer
         self.work = work
-        self._cores = server_core, load_core
+        cores = measured_core, other_core
+        self._server_core, self._load_core = reversed(cores) if work.measures_client else cores
         self._log = BUILD / f"{peer.name}.log"
         self._server: subprocess.Popen[bytes] | None = None
         self._load: subprocess.Popen[bytes] | None = None
@@ -145,34 +149,51 @@ class Contest:
 
     def start(self) -> None:
         port = _free_port()
+        of_peer = self.peer.command(port, self.work)
+        if self.work.measures_client:
+            server, load = [sys.executable, str(HERE / "peers" / "load_server.py"), str(port)], of_peer
+        else:
+            server, load = (
+                of_peer,
+                [str(BUILD / "load"), str(port), self.work.name, str(self.work.connections)],
+            )
+            if self.peer.raw:
+                load.append("raw")
         with self._log.open("wb") as log:
             self._server = _spawn(
-                self.peer.command(port),
-                self._cores[0],
+                server,
+                self._server_core,
                 env=self.peer.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        self._wait_until_listening(self._server, port)
-        command = [str(BUILD / "load"), str(port), self.work.name, str(self.work.connections)]
-        if self.peer.raw:
-            command.append("raw")
-        self._load = _spawn(command, self._cores[1], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            self._wait_until_listening(self._server, port)
+            self._load = _spawn(
+                load,
+                self._load_core,
+                env=self.peer.environment(),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
         self._answer(OPEN_LIMIT)
 
     def slice(self, round_: int, seconds: float) -> Slice:
         assert self._server is not None
         assert self._load is not None
         assert self._load.stdin is not None
-        before = cpu_seconds(self._server.pid)
+        measured, other = self._server, self._load
+        if self.work.measures_client:
+            measured, other = other, measured
+        before, before_other = cpu_seconds(measured.pid), cpu_seconds(other.pid)
         try:
             self._load.stdin.write(f"run {seconds}\n".encode())
             self._load.stdin.flush()
         except BrokenPipeError:
             pass  # it has printed why
         answer = self._answer(seconds + DRAIN_LIMIT)
-        spent = cpu_seconds(self._server.pid) - before
+        spent = cpu_seconds(measured.pid) - before
         return Slice(
             work=self.work.name,
             peer=self.peer.name,
@@ -180,10 +201,10 @@ class Contest:
             messages=int(answer["messages"]),
             seconds=answer["seconds"],
             cpu_seconds=spent,
-            load_cpu_seconds=answer["load_cpu_seconds"],
-            p50_us=answer["p50_us"],
-            p90_us=answer["p90_us"],
-            p99_us=answer["p99_us"],
+            load_cpu_seconds=cpu_seconds(other.pid) - before_other,
+            p50_us=answer.get("p50_us"),
+            p90_us=answer.get("p90_us"),
+            p99_us=answer.get("p99_us"),
         )
 
     def _wait_until_listening(self, server: subprocess.Popen[bytes], port: int) -> None:
@@ -209,10 +230,10 @@ class Contest:
         while b"\n" not in self._unread:
             readable, _, _ = select.select([output], [], [], max(0.0, deadline - time.monotonic()))
             if not readable:
-                raise self._failure(f"the load generator said nothing for {limit:g} s")
+                raise self._failure(f"the load said nothing for {limit:g} s")
             piece = os.read(output, 4096)
             if not piece:
-                raise self._failure("the load generator ended without a word")
+                raise self._failure("the load ended without a word")
             self._unread += piece
         line, _, self._unread = self._unread.partition(b"\n")
         answer: dict[str, float] = json.loads(line)

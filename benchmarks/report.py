@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
-from catalogue import OURS, WORKS, Peer
+from catalogue import WORKS, Peer
 from processes import Slice
 
 
@@ -22,11 +22,11 @@ class Row:
 
     work: str
     peer: str
-    best_us: float  # CPU time of the server per message, the cheapest slice
+    best_us: float  # CPU time of the process measured per message, the cheapest slice
     median_us: float
     messages_per_second: float  # medians from here on
-    p50_us: float
-    p99_us: float
+    p50_us: float | None
+    p99_us: float | None
     rounds: int
     ratio: float | None  # ours / this one, median over the rounds; None where there is nothing to divide
     ratio_low: float | None
@@ -41,10 +41,11 @@ def summarise(slices: Sequence[Slice], order: Sequence[str]) -> list[Row]:
         groups.setdefault((s.work, s.peer), []).append(s)
     rows = []
     for (work, peer), group in groups.items():
+        ours = WORKS[work].ours
         ratios = [
-            cost[work, OURS, s.round] / s.us_per_message
+            cost[work, ours, s.round] / s.us_per_message
             for s in group
-            if peer != OURS and (work, OURS, s.round) in cost
+            if peer != ours and (work, ours, s.round) in cost
         ]
         rows.append(
             Row(
@@ -53,8 +54,8 @@ def summarise(slices: Sequence[Slice], order: Sequence[str]) -> list[Row]:
                 best_us=min(s.us_per_message for s in group),
                 median_us=median(s.us_per_message for s in group),
                 messages_per_second=median(s.messages / s.seconds for s in group),
-                p50_us=median(s.p50_us for s in group),
-                p99_us=median(s.p99_us for s in group),
+                p50_us=_median(s.p50_us for s in group),
+                p99_us=_median(s.p99_us for s in group),
                 rounds=len(group),
                 ratio=median(ratios) if ratios else None,
                 ratio_low=min(ratios) if ratios else None,
@@ -63,6 +64,11 @@ def summarise(slices: Sequence[Slice], order: Sequence[str]) -> list[Row]:
         )
     works = list(WORKS)
     return sorted(rows, key=lambda row: (works.index(row.work), order.index(row.peer)))
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return median(known) if known else None
 
 
 def machine() -> dict[str, str]:
@@ -96,19 +102,19 @@ def markdown(rows: Iterable[Row], peers: dict[str, Peer], seconds: float) -> str
         lines += [
             f"**{WORKS[work].title}**",
             "",
-            "| server | CPU µs, best | median | messages/s | latency p50, ms | p99, ms | socketeer / this one |",
+            f"| {'client' if WORKS[work].measures_client else 'server'} | CPU µs, best | median | messages/s | latency p50, ms | p99, ms | socketeer / this one |",
             "|---|---:|---:|---:|---:|---:|---:|",
         ]
         lines += [
             f"| {peers[r.peer].title} | {r.best_us:.1f} | {r.median_us:.1f} | {r.messages_per_second:,.0f} "
-            f"| {r.p50_us / 1e3:.2f} | {r.p99_us / 1e3:.2f} | {_ratio(r)} |"
+            f"| {_ms(r.p50_us)} | {_ms(r.p99_us)} | {_ratio(r)} |"
             for r in mine
         ]
         lines.append("")
     rounds = max((row.rounds for row in rows), default=0)
     where = machine()
     lines += [
-        "CPU µs: the server's user and system time per message on one core. The ratio is the median over the",
+        "CPU µs: user and system time per message, of the server or of the client. The ratio is the median over the",
         f"{rounds} rounds (lowest to highest), slices of {seconds:g} s interleaved; below 1, Socketeer is cheaper.",
         "",
         f"Machine: {where['cpu']}, {where['cores']} cores, {where['kernel']}, {where['python']}"
@@ -118,6 +124,10 @@ def markdown(rows: Iterable[Row], peers: dict[str, Peer], seconds: float) -> str
     used = dict.fromkeys(row.peer for row in rows)
     lines += [f"- {peers[name].title}: {peers[name].versions()}" for name in used]
     return "\n".join(lines) + "\n"
+
+
+def _ms(microseconds: float | None) -> str:
+    return "" if microseconds is None else f"{microseconds / 1e3:.2f}"
 
 
 def _ratio(row: Row) -> str:

@@ -1,7 +1,8 @@
-"""Measure Socketeer beside its peers: the server's CPU time per message, as ratios from one run.
+"""Measure Socketeer beside its peers: CPU time per message, as ratios from one run.
 
-    python benchmarks/run.py                       everything, about three minutes
+    python benchmarks/run.py                       everything, about six minutes
     python benchmarks/run.py --works echo --rounds 9
+    python benchmarks/run.py --works client-echo,client-pipe,client-receive
     python benchmarks/run.py --peers socketeer,baseline --baseline ../other-checkout/src
 
 README.md beside this file says what the figures mean.
@@ -16,7 +17,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from catalogue import OURS, WORKS, Peer, Work, install_node_peers, peers
+from catalogue import WORKS, Peer, Work, install_node_peers, peers
 from processes import Contest, Failure, Slice, build_load
 from report import as_json, markdown, summarise
 
@@ -77,8 +78,8 @@ def parse_arguments() -> argparse.Namespace:
 def choose_peers(wanted: str | None, available: dict[str, Peer], progress: Progress) -> list[Peer]:
     names = list(available) if wanted is None else list(dict.fromkeys(wanted.split(",")))
     unknown = [name for name in names if name not in available]
-    if "baseline" in unknown:
-        raise SystemExit("the peer baseline needs --baseline DIR")
+    if {"baseline", "baseline-client"} & set(unknown):
+        raise SystemExit("a baseline needs --baseline DIR")
     if unknown:
         raise SystemExit(f"unknown peers {', '.join(unknown)}; there are {', '.join(available)}")
     chosen = []
@@ -150,8 +151,6 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     progress = Progress()
     available = peers(options.baseline)
-    if options.baseline is None:
-        available.pop("baseline", None)
     chosen = choose_peers(options.peers, available, progress)
     cores = choose_cores(options.cores)
     progress.say("building the load generator")
@@ -183,8 +182,8 @@ def main() -> int:
         options.markdown.write_text(text)
     if options.json:
         options.json.write_text(as_json(rows, slices, available))
-    if not any(row.peer == OURS for row in rows):
-        print("no ratios: socketeer was not measured", file=sys.stderr)
+    if not any(row.peer == WORKS[row.work].ours for row in rows):
+        print("no ratios: Socketeer was not measured", file=sys.stderr)
     return 1 if failures or not rows else 0
 
 
