@@ -29,14 +29,19 @@ class Backoff:
         """Seconds to wait before the next attempt, which is counted."""
         options = self._options
         # In milliseconds, and whole ones, to be what the official client computes from the same chance.
-        wait = options.reconnection_delay * 1000 * 2.0 ** min(self.attempts, _MOST_DOUBLINGS)
+        wait = _milliseconds(options.reconnection_delay) * 2.0 ** min(self.attempts, _MOST_DOUBLINGS)
         self.attempts += 1
         if options.randomization_factor:
             chance = self._random()
             deviation = math.floor(chance * options.randomization_factor * wait)
             wait = wait + deviation if int(chance * 10) % 2 else wait - deviation
-        return math.floor(min(wait, options.reconnection_delay_max * 1000)) / 1000
+        return math.floor(min(wait, _milliseconds(options.reconnection_delay_max))) / 1000
 
     def reset(self) -> None:
         """A connection has been made."""
         self.attempts = 0
+
+
+def _milliseconds(seconds: float) -> float:
+    """Rounded far below a millisecond: 1.001 seconds are 1001, and not a little less."""
+    return round(seconds * 1000, 6)
