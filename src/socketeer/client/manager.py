@@ -65,6 +65,7 @@ class Manager(Listening):
 
     Attributes:
         engine: the Engine.IO session, with ``transport.name`` and ``close()``; None while there is none.
+        next_attempt: the loop's time at which it will try again to connect; None while it does not wait for that.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Manager(Listening):
         self.engine: ClientSession | None = None
         self.connection: Connection | None = None
         self.phase = Phase.CLOSED
+        self.next_attempt: float | None = None
         self._members: dict[str, Member] = {}
         self._handlers = HandlerTable()
         self._backoff = Backoff(reconnect)
@@ -208,7 +210,12 @@ class Manager(Listening):
         options, backoff, attempt = self.reconnect_options, self._backoff, 0
         while True:
             if again:
-                await asyncio.sleep(backoff.duration())
+                wait = backoff.duration()
+                self.next_attempt = asyncio.get_running_loop().time() + wait
+                try:
+                    await asyncio.sleep(wait)
+                finally:
+                    self.next_attempt = None
                 attempt = backoff.attempts
                 self._emit("reconnect_attempt", attempt)
                 if self._called_off():

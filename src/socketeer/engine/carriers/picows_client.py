@@ -9,7 +9,7 @@ import ssl as tls
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from picows import WSHandshakeError, WSParsedURL, WSTransport, ws_connect
+from picows import WSFrame, WSHandshakeError, WSMsgType, WSParsedURL, WSTransport, ws_connect
 
 from socketeer.engine.carriers.base import Receiver
 from socketeer.engine.carriers.picows import SILENT, Flusher, PicowsCarrier
@@ -17,6 +17,9 @@ from socketeer.errors import TransportError
 from socketeer.options import Backpressure, Limits
 from socketeer.protocol.frame import Message
 from socketeer.protocol.mask import masked_frame, masked_frames
+
+#: A ping with nothing in it, before it is masked.
+_PING = b"\x89\x00"
 
 
 class Redirected(TransportError):
@@ -34,15 +37,17 @@ class PicowsClientCarrier(PicowsCarrier):
         ended: done when the connection has gone.
     """
 
-    __slots__ = ("ended",)
+    __slots__ = ("_pong", "ended")
 
     def __init__(self, max_size: int, limits: Limits, backpressure: Backpressure) -> None:
         loop = asyncio.get_running_loop()
         super().__init__(max_size, limits, backpressure, Flusher(loop))
         self.ended: asyncio.Future[None] = loop.create_future()
+        self._pong: asyncio.Future[None] | None = None
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         super().on_ws_disconnected(transport)
+        self._answered()
         if not self.ended.done():
             self.ended.set_result(None)
         if transport.is_close_frame_sent:
@@ -55,6 +60,27 @@ class PicowsClientCarrier(PicowsCarrier):
 
     def _control(self, frame: bytes) -> None:
         super()._control(masked_frame(frame[0], frame[2:]))
+
+    async def round_trip(self) -> None:
+        """Ping, and wait for the pong (RFC 6455 section 5.5.2): what was sent before has been read by then.
+
+        It also ends with the connection.
+        """
+        if self._pong is None or self._pong.done():
+            self._pong = asyncio.get_running_loop().create_future()
+            self._control(_PING)
+            self.flush()
+        await asyncio.shield(self._pong)
+
+    def _other_frame(self, kind: WSMsgType, frame: WSFrame) -> None:
+        super()._other_frame(kind, frame)
+        if kind is WSMsgType.PONG:
+            self._answered()
+
+    def _answered(self) -> None:
+        """A pong has come, or none will."""
+        if self._pong is not None and not self._pong.done():
+            self._pong.set_result(None)
 
 
 def _asked(question: asyncio.Future[None]) -> None:

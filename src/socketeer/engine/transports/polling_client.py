@@ -147,6 +147,11 @@ class PollingClient:
         """Wait until the queue has been taken, if it is above its high-water mark."""
         await self._outbox.drained()
 
+    async def posted(self) -> None:
+        """Wait until the server has answered every POST."""
+        while self._poster is not None:
+            await asyncio.wait((self._poster,))
+
     # --- upgrade and end ------------------------------------------------------------------------
 
     def pause(self) -> set[asyncio.Task[None]]:
