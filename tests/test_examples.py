@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -161,7 +162,7 @@ def test_a_client_follows_the_chat(chat_url: str) -> None:
 
 def test_a_client_for_ordinary_threads(chat_url: str) -> None:
     with (
-        command("examples/blocking_client.py", chat_url, stdin=True) as one,
+        command("examples/blocking_client.py", chat_url, stdin=subprocess.PIPE) as one,
         BlockingClient(chat_url) as other,
         other.events("chat message") as events,
     ):

@@ -19,6 +19,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "orjson": ("protocol/",),
     "ormsgpack": ("protocol/msgpack.py",),
     "picows": ("engine/carriers/",),
+    "prompt_toolkit": ("cli/prompt.py",),
     "rich": ("cli/",),
     "typer": ("cli/",),
     "uvicorn": ("integrations/uvicorn.py", "integrations/hosting.py"),

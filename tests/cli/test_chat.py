@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from socketeer.cli.chat import MAX_NAME, MAX_TEXT, NAMES, Chat
+from socketeer.cli.chat import MAX_NAME, MAX_TEXT, NAMES, TERMINAL, Chat
 from tests.support.peers import Polling, WebSocket
 from tests.support.serving import serving
 
@@ -160,3 +160,17 @@ async def test_a_refused_request_is_told(port: int, told: Told) -> None:
     with pytest.raises(AssertionError):
         await Polling.open(port, query="&sid=nobody")
     assert told == [("127.0.0.1", "refused", "Session ID unknown (code 1)")]
+
+
+async def test_the_chat_of_the_terminal_is_another_one(port: int) -> None:
+    page = await Visitor.come(port)
+    await page.event()
+    terminal = await WebSocket.open(port)
+    await terminal.send(f"40{TERMINAL},")
+    assert str(await terminal.message()).startswith(f"0{TERMINAL},")
+    welcome = json.loads(str(await terminal.message()).removeprefix(f"2{TERMINAL},"))
+    assert welcome[:2] == ["welcome", NAMES[0]]
+    assert len(welcome[2]) == 1
+    assert await page.ask("chat message", "nobody else here") == 0
+    await terminal.bye()
+    await page.peer.bye()

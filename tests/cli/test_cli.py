@@ -27,8 +27,16 @@ def test_version() -> None:
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        ((), ("run", "demo", "fetch-client", "--version")),
+        ((), ("run", "demo", "fetch-client", "connect", "emit", "--version")),
         (("run",), ("MODULE:NAME", "chat:io", "--host", "--port", "--log-level", "--access-log", "Ctrl-C")),
+        (
+            ("connect",),
+            (
+                *("localhost:3004", "--namespace", "--auth", "--header", "--query", "--transport", "--path"),
+                *("--parser", "--insecure", "--proxy", "--timeout", "Exit status", "/help", "Examples"),
+            ),
+        ),
+        (("emit",), ("EVENT", "--ack", "--retries", "@FILE", "-- -5", "Exit status", "3 no", "Examples")),
         (("fetch-client",), ("--to", "FOLDER", "npm", "SOCKETEER_CACHE", "/socket.io/socket.io.js")),
         (("demo",), ("--port", "3004", "--terminal", "--open", "SOCKETEER_CACHE", "npm")),
     ],
@@ -42,7 +50,8 @@ def test_help_says_what_there_is(args: tuple[str, ...], words: tuple[str, ...]) 
 
 
 @pytest.mark.parametrize(
-    "args", [("--no-such-option",), ("fly",), ("run",), ("run", "chat:io", "--port", "99999"), ()]
+    "args",
+    [("--no-such-option",), ("fly",), ("run",), ("run", "chat:io", "--port", "99999"), ("emit", "x"), ()],
 )
 def test_wrong_usage_ends_with_2(args: tuple[str, ...]) -> None:
     with socketeer(*args) as process:

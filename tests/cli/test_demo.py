@@ -70,14 +70,27 @@ async def test_without_npm_it_says_so_and_shows_itself_in_the_terminal(alone: Co
 
     visitor = await WebSocket.open(port)
     sid = await visitor.connect()
-    assert f"socket.id {sid}" in alone.wait_for("connected")
+    assert "connected" in alone.wait_for(f"socket.id {sid}")
     await visitor.send('42["chat message","hello \\u001b[2J"]')
-    assert alone.wait_for("chat message").endswith("'hello \\x1b[2J', to 0 others")
+    assert alone.wait_for("'hello ").endswith("'hello \\x1b[2J', to 0 others")
     await visitor.bye()
     alone.wait_for("disconnected")
     assert alone.stop() < 1
     assert alone.wait() == 0
     assert alone.err == []
+
+
+def test_two_python_clients_talk_in_the_terminal(client_cache: dict[str, str]) -> None:
+    with socketeer("demo", "--port", "0", "--terminal", env=client_cache) as process:
+        port = port_of(process.wait_for("The chat is on"))
+        assert process.wait_for("Join them").endswith(f"socketeer connect http://localhost:{port}/terminal")
+        assert "Athos: 'Is anybody there?'" in process.wait_for("Porthos               hears")
+        assert "1 other, in " in process.wait_for("Porthos               acknowledged")
+        assert sum("upgraded" in line for line in process.out) == 2
+        process.stop()
+    assert process.wait() == 0
+    assert process.out[-1] == "The demo has ended."
+    assert process.err == []
 
 
 def test_a_taken_port_names_the_option(client_cache: dict[str, str]) -> None:

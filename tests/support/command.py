@@ -23,7 +23,11 @@ class Command:
     """A Python process started in a folder; `out` and `err` are its lines so far."""
 
     def __init__(
-        self, *args: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None, stdin: bool = False
+        self,
+        *args: str,
+        cwd: Path = ROOT,
+        env: Mapping[str, str] | None = None,
+        stdin: int = subprocess.DEVNULL,
     ) -> None:
         source = os.pathsep.join(filter(None, (str(ROOT / "src"), os.environ.get("PYTHONPATH"))))
         settings = {"PYTHONPATH": source, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "COLUMNS": "200"}
@@ -34,7 +38,7 @@ class Command:
             [sys.executable, *args],
             cwd=cwd,
             env={**os.environ, **settings, **(env or {})},
-            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -117,7 +121,7 @@ class Command:
 
 @contextmanager
 def command(
-    *args: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None, stdin: bool = False
+    *args: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None, stdin: int = subprocess.DEVNULL
 ) -> Iterator[Command]:
     """A process that is gone afterwards."""
     process = Command(*args, cwd=cwd, env=env, stdin=stdin)
@@ -128,9 +132,11 @@ def command(
 
 
 @contextmanager
-def socketeer(*args: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None) -> Iterator[Command]:
-    """The command `socketeer` with these arguments."""
-    with command("-m", "socketeer.cli", *args, cwd=cwd, env=env) as process:
+def socketeer(
+    *args: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None, stdin: int = subprocess.DEVNULL
+) -> Iterator[Command]:
+    """The command `socketeer` with these arguments, and a descriptor for its standard input."""
+    with command("-m", "socketeer.cli", *args, cwd=cwd, env=env, stdin=stdin) as process:
         yield process
 
 

@@ -1,12 +1,13 @@
-"""The command line: ``socketeer run``, ``socketeer demo`` and ``socketeer fetch-client``.
+"""The command line: ``socketeer run``, ``demo``, ``fetch-client``, ``connect`` and ``emit``.
 
 Exit codes: 0 after Ctrl-C or ``--help``, 1 where a command cannot do its work (it says why), 2 for a
-wrong option. A command imports what it needs when it is run, so that ``--help`` is quick.
+wrong option, 3 where an acknowledgement did not come. A command imports what it needs when it is run, so that ``--help`` is quick.
 """
 
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -103,7 +104,10 @@ def demo(
     ] = 3004,
     host: Host = "127.0.0.1",
     terminal: Annotated[
-        bool, typer.Option("--terminal", help="Write down here, line by line, what the server sees.")
+        bool,
+        typer.Option(
+            "--terminal", help="Let two clients talk here, and write down line by line what the server sees."
+        ),
     ] = False,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
 ) -> None:
@@ -111,7 +115,7 @@ def demo(
 
     The page uses the official browser client. npm fetches it the first time; it is checked and kept
     in the user's cache (the variable SOCKETEER_CACHE names another folder). Without npm the demo
-    shows itself in the terminal.
+    shows itself in the terminal. `socketeer connect localhost:3004` joins the chat, too.
     """
     from socketeer.cli.demo import show
 
@@ -144,3 +148,160 @@ def fetch_client(
     from socketeer.cli.fetch_client import fetch
 
     fetch(to)
+
+
+class Transport(StrEnum):
+    """What `--transport` takes; typer knows no lists of literals."""
+
+    POLLING = "polling"
+    WEBSOCKET = "websocket"
+
+
+Url = Annotated[
+    str,
+    typer.Argument(
+        metavar="URL",
+        show_default=False,
+        help="The server, such as localhost:3004 or https://example.org/chat: the path names a namespace.",
+    ),
+]
+NamespaceOption = Annotated[
+    str | None, typer.Option("--namespace", "-n", metavar="NAME", help="The namespace, such as /chat.")
+]
+AuthOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="JSON|KEY=VALUE",
+        help="What the server gets as `handshake.auth`: a JSON object, or a key and a string; several add up.",
+    ),
+]
+QueryOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY=VALUE", help="A parameter of the handshake's query; several times for several."
+    ),
+]
+HeaderOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--header", "-H", metavar="'NAME: VALUE'", help="A header of each request; several times for several."
+    ),
+]
+TransportOption = Annotated[
+    list[Transport] | None,
+    typer.Option(
+        help="Only this transport; several in the order in which they are tried. "
+        "Otherwise it begins with long-polling, as browsers do.",
+        show_default=False,
+    ),
+]
+PathOption = Annotated[str, typer.Option(help="Where the server answers, below the root of the host.")]
+ParserOption = Annotated[
+    Literal["default", "msgpack"], typer.Option(help="How packets are encoded; the server's own.")
+]
+InsecureOption = Annotated[bool, typer.Option("--insecure", help="Check no certificate.")]
+ProxyOption = Annotated[
+    str | None, typer.Option(metavar="URL", help="A proxy, such as socks5://localhost:1080.")
+]
+TimeoutOption = Annotated[
+    float,
+    typer.Option(
+        min=0.001, help="Seconds to wait for the connection, and for each acknowledgement.", metavar="SECONDS"
+    ),
+]
+
+
+@app.command(
+    epilog="Examples: `socketeer connect localhost:3004` · "
+    "`socketeer connect https://example.org/chat --auth token=abc --transport websocket` · "
+    "`echo 'greet \"Milady\" ?' | socketeer connect localhost:3004`"
+)
+def connect(
+    url: Url,
+    namespace: NamespaceOption = None,
+    auth: AuthOption = None,
+    query: QueryOption = None,
+    header: HeaderOption = None,
+    transport: TransportOption = None,
+    path: PathOption = "/socket.io",
+    parser: ParserOption = "default",
+    insecure: InsecureOption = False,
+    proxy: ProxyOption = None,
+    timeout: TimeoutOption = 20.0,
+) -> None:
+    """Talk to a Socket.IO server: type events, see what comes.
+
+    `"chat message" "hello" {"a": 1} ?` sends the event *chat message* with two values; the question
+    mark asks for an acknowledgement. Tab completes events that were seen, `/help` lists the commands.
+
+    Without a terminal on standard input its lines are read as if they were typed. Standard output then
+    has events as `< NAME VALUES`, and acknowledgements as `= NAME VALUES`; it ends when the input has
+    ended and everything asked for was answered.
+
+    Exit status: 0; without a terminal also 1 not connected, refused or cut off, 2 a line or an option
+    that means nothing, 3 no acknowledgement in time.
+    """
+    from socketeer.cli.connect import connect as talk
+    from socketeer.cli.dialing import Dial
+
+    dial = Dial(
+        *(url, namespace, auth or (), query or (), header or (), transport or ()),
+        *(path, parser, insecure, proxy, timeout),
+    )
+    raise typer.Exit(talk(dial))
+
+
+@app.command(
+    epilog="Examples: `socketeer emit localhost:3004 'chat message' hello --ack` · "
+    "`date | socketeer emit localhost:3004 time - @picture.png '{\"a\": 1}' --retries 3`"
+)
+def emit(
+    url: Url,
+    event: Annotated[str, typer.Argument(metavar="EVENT", help="The event's name.", show_default=False)],
+    args: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[ARGS]...",
+            show_default=False,
+            help="What is sent with it: JSON where it is JSON, otherwise a string. `-` reads one argument from "
+            "standard input, `@FILE` sends the bytes of a file. Behind `--` all are arguments: `-- -5`.",
+        ),
+    ] = None,
+    ack: Annotated[
+        bool, typer.Option("--ack", help="Wait for the acknowledgement, and print it as JSON.")
+    ] = False,
+    retries: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="How often to connect again, and to send again what was not acknowledged; "
+            "it waits for the acknowledgement, with or without --ack.",
+        ),
+    ] = 0,
+    namespace: NamespaceOption = None,
+    auth: AuthOption = None,
+    query: QueryOption = None,
+    header: HeaderOption = None,
+    transport: TransportOption = None,
+    path: PathOption = "/socket.io",
+    parser: ParserOption = "default",
+    insecure: InsecureOption = False,
+    proxy: ProxyOption = None,
+    timeout: TimeoutOption = 20.0,
+) -> None:
+    """Send one event to a Socket.IO server, for scripts.
+
+    With --ack, standard output has the acknowledgement and nothing else: each value that the server
+    gives on a line of its own, as JSON, and binary as `{"base64": "..."}`.
+
+    Exit status: 0 sent (with --ack: acknowledged), 1 not connected or refused, 2 wrong usage, 3 no
+    acknowledgement in time.
+    """
+    from socketeer.cli.dialing import Dial
+    from socketeer.cli.emit import emit as send
+
+    dial = Dial(
+        *(url, namespace, auth or (), query or (), header or (), transport or ()),
+        *(path, parser, insecure, proxy, timeout),
+    )
+    send(dial, event, args or (), ack=ack, retries=retries)

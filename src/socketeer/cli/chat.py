@@ -11,6 +11,7 @@ from typing import Any, Final
 from socketeer.engine.request import RequestRefused
 from socketeer.engine.session import Session
 from socketeer.integrations.hosting import Server
+from socketeer.server.namespace import Namespace
 from socketeer.server.socket import Socket
 
 #: Who comes without a name gets one.
@@ -18,6 +19,8 @@ NAMES: Final = (
     *("Athos", "Porthos", "Aramis", "d'Artagnan", "Constance", "Planchet", "Milady", "Grimaud"),
     *("Mousqueton", "Bazin", "Rochefort", "Kitty", "Felton", "Tréville", "Bonacieux", "Richelieu"),
 )
+#: A second chat beside the page's, where the two clients of the terminal talk and disturb nobody.
+TERMINAL: Final = "/terminal"
 MAX_NAME: Final = 24
 MAX_TEXT: Final = 500
 
@@ -34,6 +37,7 @@ class Chat:
         self.io.engine.on("connection", self._opened)
         self.io.engine.on("connection_error", self._refused)
         self.io.on("connection", self._connected)
+        self.io.of(TERMINAL).on("connection", self._connected)
 
     # --- below: the connection and its transport --------------------------------------------------
 
@@ -52,9 +56,9 @@ class Chat:
     # --- above: people ----------------------------------------------------------------------------
 
     def _connected(self, socket: Socket) -> None:
-        name = socket.data["name"] = self._free_name(socket.handshake.auth.get("name"))
+        name = socket.data["name"] = _free_name(self._place(socket), socket.handshake.auth.get("name"))
         self._tell(name, "connected", f"socket.id {socket.id}")
-        socket.emit("welcome", name, self._people())
+        socket.emit("welcome", name, [_person(each) for each in self._place(socket).sockets.values()])
         socket.broadcast.emit("joined", _person(socket))
         socket.conn.on("upgrade", lambda transport: self._moved(socket, transport.name))
         socket.on("chat message", partial(self._said, socket))
@@ -65,7 +69,7 @@ class Chat:
     def _said(self, socket: Socket, text: str) -> int:
         """Pass it on; the acknowledgement is the number of people that it goes to."""
         text = text.strip()[:MAX_TEXT]
-        others = len(self.io.sockets.sockets) - 1
+        others = len(self._place(socket).sockets) - 1
         name = socket.data["name"]
         self._tell(name, "chat message", f"{text!r}, to {others} other{'s' if others != 1 else ''}")
         if text:
@@ -80,7 +84,7 @@ class Chat:
     def _renamed(self, socket: Socket, name: str) -> str:
         """Take another name; the acknowledgement is what it has become."""
         before = socket.data.pop("name")
-        after = socket.data["name"] = self._free_name(name)
+        after = socket.data["name"] = _free_name(self._place(socket), name)
         if after != before:
             self._tell(before, "renamed", f"to {after}")
             socket.broadcast.emit("renamed", socket.id, after)
@@ -88,24 +92,26 @@ class Chat:
 
     def _moved(self, socket: Socket, transport: str) -> None:
         if socket.connected:
-            self.io.emit("moved", socket.id, transport)
+            self._place(socket).emit("moved", socket.id, transport)
 
     def _left(self, socket: Socket, reason: str) -> None:
         self._tell(socket.data["name"], "disconnected", reason)
-        self.io.emit("left", socket.id, socket.data["name"], reason)
+        self._place(socket).emit("left", socket.id, socket.data["name"], reason)
 
-    def _people(self) -> list[dict[str, Any]]:
-        return [_person(each) for each in self.io.sockets.sockets.values()]
+    def _place(self, socket: Socket) -> Namespace:
+        """The chat that this one is in."""
+        return self.io.of(socket.nsp.name)
 
-    def _free_name(self, wished: object) -> str:
-        """The name that was asked for, or one of ours, with a number behind it where it is taken."""
-        taken = {each.data.get("name") for each in self.io.sockets.sockets.values()}
-        wish = " ".join(wished.split())[:MAX_NAME] if isinstance(wished, str) else ""
-        if not wish:
-            wish = next((name for name in NAMES if name not in taken), NAMES[0])
-        if wish not in taken:
-            return wish
-        return next(name for number in count(2) if (name := f"{wish} {number}") not in taken)
+
+def _free_name(nsp: Namespace, wished: object) -> str:
+    """The name that was asked for, or one of ours, with a number behind it where it is taken."""
+    taken = {each.data.get("name") for each in nsp.sockets.values()}
+    wish = " ".join(wished.split())[:MAX_NAME] if isinstance(wished, str) else ""
+    if not wish:
+        wish = next((name for name in NAMES if name not in taken), NAMES[0])
+    if wish not in taken:
+        return wish
+    return next(name for number in count(2) if (name := f"{wish} {number}") not in taken)
 
 
 def _person(socket: Socket) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""``socketeer demo``: a chat for two browser tabs, and what its server sees."""
+"""``socketeer demo``: a chat for two browser tabs, or for two clients that talk here, and what its server sees."""
 
 from __future__ import annotations
 
+import asyncio
 import webbrowser
 from importlib.resources import files
 from typing import Final
@@ -10,11 +11,12 @@ from rich.console import Console
 from rich.text import Text
 
 from socketeer.cli.address import check, for_a_browser
-from socketeer.cli.chat import Chat, Tell
+from socketeer.cli.chat import TERMINAL, Chat, Tell
 from socketeer.cli.client_files import ClientUnavailable, load
 from socketeer.cli.page import Page
 from socketeer.cli.run import configure_logging
 from socketeer.cli.terminal import Transcript
+from socketeer.cli.visitors import talk
 from socketeer.cli.waiting import Waiting
 from socketeer.integrations.client_package import PACKAGE, VERSION, ClientFiles
 
@@ -33,12 +35,15 @@ def show(host: str, port: int, terminal: bool, open_page: bool) -> None:
     check(host, port)
     client = _client(console)
     terminal = terminal or client is None
+    visits: set[asyncio.Task[None]] = set()
     tell: Tell = Transcript(console).tell if terminal else _keep_silent
 
     def ready(url: str) -> None:
         _introduce(console, for_a_browser(url), client is not None, terminal)
         if open_page:
             webbrowser.open(for_a_browser(url))
+        if terminal:  # what holds the task is this set; the loop does not
+            visits.add(asyncio.get_running_loop().create_task(talk(for_a_browser(url) + TERMINAL, tell)))
 
     # `lifespan`: the page has nothing to start and nothing to end.
     Chat(tell).io.run(host=host, port=port, app=Page(page(client)), ready=ready, lifespan="off")
@@ -75,7 +80,10 @@ def _introduce(console: Console, url: str, has_page: bool, terminal: bool) -> No
         line = Text.assemble("The chat's server is on ", (url, "bold underline"), ". Ctrl-C ends it.")
     console.print(line, soft_wrap=True)
     if terminal:
-        console.print("Below is what the server sees.", style="dim")
+        console.print("Two clients talk. Below is what the server sees, and what they hear.", style="dim")
+        console.print(
+            Text(f"Join them from another terminal:  socketeer connect {url}{TERMINAL}"), soft_wrap=True
+        )
         if not has_page:
             request = f'curl "{url}/socket.io/?EIO=4&transport=polling"'
             console.print(

@@ -16,6 +16,8 @@ _STYLES: Final = {
     "connected": "green",
     "disconnected": "yellow",
     "chat message": "bold",
+    "hears": "bright_black",
+    "acknowledged": "bright_black",
 }
 _COLOURS: Final = (
     "bright_blue",
