@@ -5,12 +5,14 @@
     SocketeerError
     ├── UsageError                  yours: a call or an option that cannot work
     │   ├── OptionError             (also a ValueError) an option out of its range
+    │   ├── MessageTooLarge         (also a ValueError) a message to other nodes that would hurt the broker
     │   └── ReservedEventError      (also a ValueError) an event name Socket.IO keeps for itself
     ├── PeerError                   the peer's: bytes or values that break the protocol
     │   ├── PacketError             bytes that are no packet; the session is closed
     │   └── InvalidPayload          a payload that does not fit the handler's annotations
     ├── ConnectionRefused           raised by you, in a middleware, to turn a client away
     ├── AckTimeout                  (also a TimeoutError) nobody acknowledged in time
+    ├── BrokerUnavailable           (also a ConnectionError) other nodes cannot be reached for now
     ├── TransportError              (also a ConnectionError) the server cannot be reached, or answers with an error
     └── SocketDisconnected          (also a ConnectionError) nobody is left to acknowledge
 
@@ -24,8 +26,10 @@ from typing import Any
 
 __all__ = [
     "AckTimeout",
+    "BrokerUnavailable",
     "ConnectionRefused",
     "InvalidPayload",
+    "MessageTooLarge",
     "OptionError",
     "PacketError",
     "PeerError",
@@ -47,6 +51,10 @@ class UsageError(SocketeerError):
 
 class OptionError(UsageError, ValueError):
     """An option out of its range; the message names the option, what was expected and what came."""
+
+
+class MessageTooLarge(UsageError, ValueError):
+    """A message to other nodes is larger than the broker, or its other clients, can bear; it was not sent."""
 
 
 class ReservedEventError(UsageError, ValueError):
@@ -87,6 +95,10 @@ class AckTimeout(SocketeerError, TimeoutError):
     def __init__(self, message: str = "operation has timed out", responses: list[Any] | None = None) -> None:
         super().__init__(message)
         self.responses: list[Any] = [] if responses is None else responses
+
+
+class BrokerUnavailable(SocketeerError, ConnectionError):
+    """The broker between the nodes of a cluster is away. Delivery on this node goes on."""
 
 
 class TransportError(SocketeerError, ConnectionError):

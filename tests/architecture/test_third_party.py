@@ -15,8 +15,8 @@ from tests.support.repository import ROOT
 #: Where a library may be imported: a module, or a folder and everything in it.
 PLACES: dict[str, tuple[str, ...]] = {
     # Packets are its structs, and it types the payloads of handlers. JSON is orjson's.
-    "msgspec": ("protocol/", "messaging/"),
-    "orjson": ("protocol/",),
+    "msgspec": ("protocol/", "messaging/", "adapters/messages.py"),
+    "orjson": ("protocol/", "adapters/codec.py"),
     "ormsgpack": ("protocol/msgpack.py",),
     "picows": ("engine/carriers/",),
     "prompt_toolkit": ("cli/prompt.py",),

@@ -114,7 +114,7 @@ class SocketeerApp:
             event = await receive()
             asked = True
             if event["type"] == "lifespan.startup":
-                self._engine.reopen()
+                self._io.start()
             elif event["type"] == "lifespan.shutdown":
                 await self._io.end_sessions()
             return event

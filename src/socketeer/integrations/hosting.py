@@ -80,7 +80,7 @@ class Server(BaseServer):
             self.asgi(app), host, port, access_log, limits.header_timeout, **uvicorn_settings
         )
         server = UvicornServer(config, on_listening)
-        self.engine.reopen()
+        self.start()
         ended = asyncio.Event()
         self._hosts[server] = ended
         try:

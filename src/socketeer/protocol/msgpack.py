@@ -229,6 +229,31 @@ def _buffers_as_binary(data: bytes) -> bytes:
     return b"".join([*pieces, data[kept:]])
 
 
+# --- between nodes ----------------------------------------------------------------------------------
+
+
+def pack_plain(value: Any) -> bytes:
+    """Any value as MessagePack without extensions: dates are ISO text, as in JSON.
+
+    Raises:
+        TypeError: something in it cannot be sent.
+    """
+    try:
+        return _pack(value, plain_data, ormsgpack.OPT_NON_STR_KEYS)
+    except TypeError as error:
+        raise TypeError(f"cannot send {error}") from None
+
+
+def unpack_plain(data: bytes) -> Any:
+    """One MessagePack value, with the extensions that notepack.io and @msgpack/msgpack write.
+
+    Raises:
+        PacketError: it is none.
+    """
+    value = _decode(data)
+    return None if value is _NOTHING else value
+
+
 # --- Python's values ----------------------------------------------------------------------------
 
 

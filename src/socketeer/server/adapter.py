@@ -215,6 +215,10 @@ class Adapter(Protocol):
         """The ids in each room of this node."""
         ...
 
+    def start(self) -> None:
+        """A loop runs, and the namespace is used from here on; after :meth:`close`, again. More calls change nothing."""
+        ...
+
     # --- membership, on this node ---------------------------------------------------------------
 
     def join(self, socket_id: str, rooms: Iterable[Room]) -> Awaitable[None] | None:

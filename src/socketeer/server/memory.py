@@ -20,7 +20,7 @@ from socketeer.server.adapter import (
     StoredSession,
     Target,
 )
-from socketeer.server.replies import Replies
+from socketeer.server.replies import Gatherer, Replies
 
 log = logging.getLogger("socketeer")
 
@@ -46,6 +46,9 @@ class MemoryAdapter(Emitter):
         # Dictionaries as ordered sets: broadcasts reach clients in the order in which they joined.
         self._members: dict[Room, dict[str, None]] = {}
         self._rooms_of: dict[str, dict[Room, None]] = {}
+
+    def start(self) -> None:
+        """Nothing to begin here."""
 
     @property
     def rooms(self) -> Mapping[Room, Iterable[str]]:
@@ -147,7 +150,7 @@ class MemoryAdapter(Emitter):
         finally:
             self.forget(packet, asked)
 
-    def ask(self, packet: Packet, target: Target, replies: Replies) -> list[Member]:
+    def ask(self, packet: Packet, target: Target, replies: Gatherer) -> list[Member]:
         """Send an event with an id to this node's sockets; ``replies`` gets what they answer."""
         nsp, volatile, ack_id = self.nsp, target.flags.volatile, _id_of(packet)
         if nsp.overheard:

@@ -134,6 +134,8 @@ class Namespace(Broadcasting, SharedListening):
         self.parser = host.parser
         self.prefix = host.parser.namespace_prefix(self.name)
         self.adapter = self._make_adapter()
+        if host.started:
+            self.adapter.start()
         if host.recovery is not None:
             self._reception = Reception(self, host.recovery, self._admit, self._welcome, self._expect)
 

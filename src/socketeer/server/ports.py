@@ -66,6 +66,11 @@ class NamespaceHost(Protocol):
         """What is kept of clients whose connection broke."""
         ...
 
+    @property
+    def started(self) -> bool:
+        """Whether a loop runs and adapters may work."""
+        ...
+
     def on_joined(self, connection: Connection) -> None:
         """A connection has joined a namespace."""
         ...

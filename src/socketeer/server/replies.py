@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Protocol
 
 from socketeer.engine.timers import Timer, TimerWheel
 from socketeer.errors import AckTimeout
+from socketeer.messaging.acks import Waiter
+
+
+class Gatherer(Waiter, Protocol):
+    """Who asks several sockets at once."""
+
+    def expect(self) -> None:
+        """One more socket is asked."""
+        ...
 
 
 class Replies:

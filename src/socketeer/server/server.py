@@ -157,6 +157,8 @@ class BaseServer(Broadcasting, SharedListening):
         self.make_adapter: AdapterFactory = RecoveringAdapter if recovers else adapter
         self.parser = choose_parser(parser, limits.max_attachments)
         self.engine = EngineServer(engine, self._on_session)
+        self.started = False
+        """Whether a loop runs and the adapters have been started."""
         self._namespaces: dict[str, Namespace] = {}
         self._parents = Parents(self, self._namespaces, self.options.cleanup_empty_child_namespaces)
         self._idle: dict[Connection, Timer] = {}
@@ -290,7 +292,20 @@ class BaseServer(Broadcasting, SharedListening):
 
     # --- connections ----------------------------------------------------------------------------
 
+    def start(self) -> None:
+        """Take clients, and join the other nodes where there are any. :meth:`serve`, :meth:`run` and an ASGI server call it.
+
+        To be called within a running loop; after :meth:`close`, again. More calls change nothing.
+        """
+        self.engine.reopen()
+        if not self.started:
+            self.started = True
+            for nsp in list(self._namespaces.values()):
+                nsp.adapter.start()
+
     def _on_session(self, session: Session) -> Connection:
+        if not self.started:
+            self.start()
         connection = Connection(session, self.parser, self)
         timer = self._idle[connection] = Timer(partial(self._no_namespace, connection))
         session.wheel.set(timer, self.options.connect_timeout)
@@ -364,6 +379,7 @@ class BaseServer(Broadcasting, SharedListening):
         for nsp in list(self._namespaces.values()):
             nsp.shut_down()
         self.engine.close()
+        self.started = False
         for nsp in list(self._namespaces.values()):
             await nsp.adapter.close()
         await self._parents.settle()

@@ -198,6 +198,8 @@ class Contract:
         stage = Stage(servers, self.patience)
         try:
             for io in servers:
+                io.start()
+            for io in servers:
 
                 async def complete(io: BaseServer = io) -> bool:
                     return await io.adapter.server_count() == self.nodes
