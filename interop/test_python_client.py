@@ -295,15 +295,61 @@ async def test_several_connects_and_disconnects_in_a_row(visit: Visit) -> None:
     assert client.io.engine is None
 
 
-async def test_what_was_emitted_leaves_before_disconnect(visit: Visit) -> None:
-    if visit.peers.kind == "official":
-        pytest.skip("the official server passes over events that it reads together with the DISCONNECT")
-    client, key = visit.client(), f"last words {visit.mode}"
+@pytest.mark.parametrize("end", ["with", "close", "disconnect"])
+@pytest.mark.parametrize("settled", [False, True])
+async def test_what_was_emitted_arrives_before_the_end(visit: Visit, end: str, settled: bool) -> None:
+    """The official server passes over events that it reads together with the DISCONNECT."""
+    client, key = visit.client(), f"last words {visit.mode} {end} {settled}"
     async with client:
+        if settled:
+            await visit.settled(client)
         for number in range(20):
             client.emit("note", key, number)
+        if end == "close":
+            await client.close()
+        elif end == "disconnect":
+            await client.disconnect()
+            assert client.io.engine is None
+    assert client.io.engine is None
     async with client:
         assert await client.emit_with_ack("noted", key, timeout=5) == list(range(20))
+
+
+async def test_each_namespace_says_goodbye_behind_its_events(visit: Visit) -> None:
+    client, key = await visit.connected(), f"goodbyes {visit.mode}"
+    others = [client.of("/other"), client.of("/third")]
+    for other in others:
+        await other.connect()
+    left = Heard().listen(client, "disconnect")
+    client.emit("note", key, 0)
+    for number, other in enumerate(others, 1):
+        other.emit("note", key, number)
+        other.disconnect()
+        client.emit("note", key, number * 10)
+    await others[1].disconnect()
+    assert [each.connected for each in others] == [False, False]
+    again = others[0].connect()  # behind its DISCONNECT, or the server would end the session
+    assert await client.emit_with_ack("noted", key, timeout=5) == [0, 1, 10, 2, 20]
+    await again
+    others[0].emit("note", key, 3)
+    client.emit("note", key, 30)
+    await client.close()
+    assert left == [("disconnect", "io client disconnect", None)]
+    assert sorted(await _noted(visit, key)) == [0, 1, 2, 3, 10, 20, 30]
+
+
+async def _noted(visit: Visit, key: str) -> list[Any]:
+    async with visit.client() as observer:
+        found: list[Any] = await observer.emit_with_ack("noted", key, timeout=5)
+        return found
+
+
+async def test_closing_waits_for_what_is_sent_until_it_is_acknowledged(visit: Visit) -> None:
+    key = f"retries {visit.mode}"
+    async with visit.client(retries=3, ack_timeout=5) as client:
+        for number in range(10):
+            client.emit("note", key, number)
+    assert await _noted(visit, key) == list(range(10))
 
 
 async def test_cancelling_the_wait_ends_nothing_else(visit: Visit) -> None:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from socketeer import Server
 from socketeer.cli.conversation import MAX_NAME, MAX_NAMES, Conversation
-from socketeer.cli.dialing import FAILED, NO_ACK, USAGE, Dial, leave
+from socketeer.cli.dialing import FAILED, NO_ACK, USAGE, Dial
 from socketeer.cli.screen import PlainScreen
 from tests.support.serving import serving
 
@@ -53,7 +53,7 @@ async def talk() -> AsyncIterator[Talk]:
         talk = Talk(port)
         await talk.client.connect()
         yield talk
-        await leave(talk.client)
+        await talk.client.close()
 
 
 async def test_acknowledgements(talk: Talk) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from socketeer.cli.dialing import Dial, advice, leave, read_auth, read_pairs, refused
+from socketeer.cli.dialing import Dial, advice, read_auth, read_pairs, refused
 from socketeer.cli.trouble import Trouble
 from socketeer.errors import ConnectionRefused, TransportError
 
@@ -25,7 +25,7 @@ from socketeer.errors import ConnectionRefused, TransportError
 async def test_where_to(dial: Dial, url: str, nsp: str) -> None:
     client = dial.client()
     assert (client.io.url, client.nsp) == (url, nsp)
-    await leave(client)
+    await client.close()
 
 
 def test_the_target_shows_no_password_and_obeys_nothing() -> None:

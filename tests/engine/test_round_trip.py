@@ -48,12 +48,28 @@ async def test_polling_waits_for_the_answer_and_measures_nothing(port: int) -> N
         assert len(READ) == 1
 
 
-async def test_during_an_upgrade_it_waits_for_its_end(port: int) -> None:
-    async with Client(f"http://localhost:{port}") as client:
+async def test_during_an_upgrade_it_waits_for_its_end() -> None:
+    READ.clear()
+    io, released = Server(), asyncio.Event()
+    io.on("connection", lambda socket: socket.on("note", READ.append))
+
+    @io.engine.use
+    def held(app: Any) -> Any:
+        async def wait(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "websocket":
+                await released.wait()
+            await app(scope, receive, send)
+
+        return wait
+
+    async with serving(io) as port, Client(f"http://localhost:{port}") as client:
         engine = engine_of(client)
         assert engine.upgrading is not None
         client.emit("note", 1)
-        assert await round_trip(engine) is not None
+        asked = asyncio.ensure_future(round_trip(engine))
+        await asyncio.sleep(0)
+        released.set()
+        assert await asyncio.wait_for(asked, 5) is not None
         assert READ == [1]
 
 

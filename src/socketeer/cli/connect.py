@@ -10,7 +10,7 @@ from typing import IO, Final, cast
 from rich.console import Console
 
 from socketeer.cli.conversation import Conversation
-from socketeer.cli.dialing import Dial, leave, slow
+from socketeer.cli.dialing import Dial, slow
 from socketeer.cli.lines import lines
 from socketeer.cli.screen import PlainScreen, Screen
 from socketeer.cli.values import escaped
@@ -81,7 +81,7 @@ async def _with_a_person(dial: Dial) -> int:
                 if asked.done() and not asked.result():
                     break
     finally:
-        await leave(client)
+        await client.close()
     return 0
 
 
@@ -99,7 +99,7 @@ async def _with_a_script(dial: Dial) -> int:
         if await _connected(client, dial):
             await _talk(conversation)
     finally:
-        await leave(client)
+        await client.close()
     return conversation.status
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import socket
 import ssl as tls
 from collections.abc import Iterable, Sequence
@@ -15,7 +13,6 @@ from socketeer.cli.trouble import Trouble
 from socketeer.cli.values import as_json, escaped
 from socketeer.cli.words import Unclear, read_argument
 from socketeer.client.client import Client
-from socketeer.engine.round_trip import round_trip
 from socketeer.errors import ConnectionRefused, OptionError, TransportError, UsageError
 from socketeer.options import TransportName
 
@@ -24,8 +21,6 @@ FAILED: Final = 1
 USAGE: Final = 2
 NO_ACK: Final = 3
 
-#: Seconds to wait for a sign that the server has read everything; some answer no pings.
-_LAST_READ: Final = 2.0
 #: What an option of the client is called on the command line, where it is called otherwise.
 _OPTIONS: Final = {"transports": "transport", "extra_headers": "header", "url": ""}
 
@@ -161,20 +156,6 @@ def refused(error: ConnectionRefused, namespace: str) -> Trouble:
 def unreachable(error: TransportError, dial: Dial) -> Trouble:
     """There is no connection."""
     return Trouble(f"no connection to {dial.target}: {escaped(error.message)}", advice(error, dial))
-
-
-async def leave(client: Client) -> None:
-    """End the connection once the server has read what was sent.
-
-    The official server drops an event when the client's goodbye comes in the same read, so this side
-    waits for a sign that it has read the one before it sends the other.
-    """
-    engine = client.io.engine
-    if engine is not None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LAST_READ):
-                await round_trip(engine)
-    await client.close()
 
 
 def slow(dial: Dial, namespace: str) -> Trouble:

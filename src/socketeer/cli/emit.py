@@ -12,7 +12,6 @@ from socketeer.cli.dialing import (
     NO_ACK,
     USAGE,
     Dial,
-    leave,
     read_arguments,
     refused,
     slow,
@@ -93,7 +92,7 @@ async def _send(
     except (UsageError, TypeError) as error:
         raise Trouble(f"{name(event)} cannot be sent: {escaped(str(error))}", code=USAGE) from None
     finally:
-        await leave(client)
+        await client.close()
 
 
 async def _acknowledged(client: Client, event: str, args: list[Any]) -> tuple[Any, ...]:

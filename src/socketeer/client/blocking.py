@@ -290,9 +290,15 @@ class BlockingSocket(ThreadedCatchAlls, BlockingSending):
             raise TimeoutError(f"{self!r}: not connected within {timeout} s") from None
 
     def disconnect(self) -> Self:
-        """Leave the namespace; the connection of the last one is closed. No reconnection follows."""
-        self._bridge.run(self._socket.disconnect)
+        """Leave the namespace; the connection of the last one is closed. No reconnection follows.
+
+        The server has read what was emitted before, unless it took longer than two seconds.
+        """
+        self._bridge.run(self._disconnect)
         return self
+
+    async def _disconnect(self) -> None:
+        await self._socket.disconnect()
 
     def wait(self, *, timeout: float | None = None) -> str:
         """Wait until it is over: disconnected, and not to be connected again. Gives the reason.

@@ -5,6 +5,8 @@ https://socket.io/docs/v4/client-api/
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import math
 import ssl as tls
 from collections.abc import Collection, Mapping
@@ -16,6 +18,7 @@ from socketeer.client.manager import Manager
 from socketeer.client.socket import ClientSocket
 from socketeer.client_options import Auth, ConnectOptions, ReconnectOptions, SocketOptions
 from socketeer.engine.client import server_root
+from socketeer.engine.parting import PATIENCE
 from socketeer.errors import UsageError
 from socketeer.options import Backpressure, Limits, TransportName
 from socketeer.protocol.parsers import PacketParser, choose_parser
@@ -153,7 +156,14 @@ class Client(ClientSocket):
         return socket
 
     async def close(self) -> None:
-        """Leave all namespaces, end the connection and wait until nothing is left of it; ``connect`` may follow."""
+        """Leave all namespaces, end the connection and wait until nothing is left of it; ``connect`` may follow.
+
+        The server has two seconds to read what was emitted, and with ``retries`` as long again to acknowledge it.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                for socket in list(self._sockets.values()):
+                    await socket.delivered()
         for socket in list(self._sockets.values()):
             socket.disconnect()
         await self.io.closed()

@@ -64,6 +64,26 @@ class Connecting:
         return self._socket.joined().__await__()
 
 
+class Leaving(Protocol):
+    """What a socket's namespace is joined over."""
+
+    async def parted(self) -> None:
+        """Wait until the goodbye has left."""
+        ...
+
+
+class Disconnecting:
+    """What ``disconnect`` returns. Await it to wait until the server has been told; ignoring it is fine."""
+
+    __slots__ = ("_io",)
+
+    def __init__(self, io: Leaving) -> None:
+        self._io = io
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return self._io.parted().__await__()
+
+
 def refusal_of(data: Any) -> ConnectionRefused:
     """What a CONNECT_ERROR says: an object with a message, or in older servers a string."""
     if isinstance(data, dict):

@@ -16,6 +16,7 @@ from socketeer.client.reconnect import Backoff
 from socketeer.client_options import ConnectOptions, ReconnectOptions
 from socketeer.engine.client import EngineClient
 from socketeer.engine.client_session import ClientSession
+from socketeer.engine.parting import say_goodbye
 from socketeer.engine.session import Session
 from socketeer.engine.timers import TimerWheel, loop_wheel
 from socketeer.errors import PacketError, TransportError, UsageError
@@ -23,6 +24,7 @@ from socketeer.messaging.connection import Connection, NamespaceSocket
 from socketeer.messaging.dispatch import run_handlers
 from socketeer.messaging.handlers import HandlerTable, Payload
 from socketeer.messaging.listening import Listening
+from socketeer.protocol.frame import Message
 from socketeer.protocol.packet import Packet
 from socketeer.protocol.parsers import PacketParser
 
@@ -152,6 +154,23 @@ class Manager(Listening):
             del self._members[nsp]
             if not self._members:
                 self._close()
+
+    def say_goodbye(self, message: Message, *, unread: bool) -> None:
+        """Send a namespace's DISCONNECT; with ``unread`` once the server has read what was sent before."""
+        engine = self.engine
+        if engine is not None:
+            if unread:
+                say_goodbye(engine, message)
+            else:
+                engine.send(message)
+
+    async def parted(self) -> None:
+        """Wait until the goodbyes have left, and with the last one nothing is left of the connection."""
+        parting = None if self.engine is None else self.engine.parting
+        if parting is not None:
+            await parting.wait()
+        elif self.engine is None:
+            await self.closed()
 
     def _close(self) -> None:
         """End the connection, or whatever is done to get one; what is queued leaves first."""

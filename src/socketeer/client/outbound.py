@@ -16,6 +16,7 @@ from socketeer.client_options import SocketOptions
 from socketeer.engine.timers import TimerWheel
 from socketeer.messaging.acks import AckTable, Reply, Waiter
 from socketeer.messaging.connection import Connection, NamespaceSocket
+from socketeer.protocol.packet import Packet
 
 
 class Owner(NamespaceSocket, Protocol):
@@ -46,17 +47,20 @@ class Outbound:
     Attributes:
         buffer: events that wait for a connection, the oldest first.
         acks: acknowledgements that the server still owes.
+        unread: the last event sent, while nothing says that the server has read it: its acknowledgement's id, or -1
+            where it has none.
         retries: events that are sent until somebody acknowledges them, where ``retries`` asks for it.
         ack_timeout: seconds to wait for an acknowledgement where a call does not say.
     """
 
-    __slots__ = ("_ack_ids", "_io", "_owner", "_prefix", "ack_timeout", "acks", "buffer", "retries")
+    __slots__ = ("_ack_ids", "_io", "_owner", "_prefix", "ack_timeout", "acks", "buffer", "retries", "unread")
 
     def __init__(self, owner: Owner, io: Manager, nsp: str, options: SocketOptions) -> None:
         self._owner = owner
         self._io = io
         self._prefix = io.parser.namespace_prefix(nsp)
         self._ack_ids = 0
+        self.unread: int | None = None
         self.buffer: deque[Outgoing] = deque()
         self.acks = AckTable()
         self.ack_timeout = options.ack_timeout
@@ -128,6 +132,7 @@ class Outbound:
         connection, message = self._owner.connection, outgoing.message
         if connection is not None and message is not None:  # a catch-all may have disconnected
             connection.session.send(message)
+            self.unread = -1 if outgoing.ack_id is None else outgoing.ack_id
 
     def joined(self) -> None:
         """The namespace is joined: send what has waited, in order."""
@@ -138,6 +143,7 @@ class Outbound:
 
     def interrupted(self) -> None:
         """The connection has ended: nobody will acknowledge what was sent over it."""
+        self.unread = None
         self.acks.fail_all(but={each.ack_id for each in self.buffer if each.ack_id is not None})
 
     # --- acknowledgements -----------------------------------------------------------------------
@@ -155,6 +161,18 @@ class Outbound:
     async def drained(self) -> None:
         """Wait until what was emitted is on its way, and the queue below its low-water mark."""
         await self._owner.drained()
+
+    def acknowledged(self, packet: Packet) -> None:
+        """The server has acknowledged an event."""
+        if packet.id is not None:
+            if packet.id == self.unread:
+                self.unread = None
+            self.acks.resolve(packet.id, packet.data)
+
+    async def delivered(self) -> None:
+        """With ``retries``: wait until all of it has been acknowledged, or given up."""
+        if self.retries is not None and self._owner.connected:
+            await self.retries.emptied()
 
     def expect(self, outgoing: Outgoing, waiter: Waiter) -> None:
         """Tell ``waiter`` what is acknowledged; an event keeps its id when it is sent again."""

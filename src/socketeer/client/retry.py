@@ -12,6 +12,7 @@ import logging
 from collections import deque
 from typing import Any, Protocol
 
+from socketeer.client.joining import Waiters
 from socketeer.client.outgoing import Outgoing
 from socketeer.engine.timers import Timer, TimerWheel
 from socketeer.errors import AckTimeout, SocketDisconnected
@@ -66,6 +67,7 @@ class RetryQueue:
         """How often the first has been sent."""
         self._under_way = False
         self._timer = Timer(self._late)
+        self._empty: Waiters[None] = Waiters()
 
     def __len__(self) -> int:
         return len(self._items)
@@ -98,9 +100,17 @@ class RetryQueue:
             self._sender.wheel.set(self._timer, timeout)
         self._sender.send_now(outgoing)
 
+    async def emptied(self) -> None:
+        """Wait until nothing is left of it."""
+        if self._items:
+            await self._empty.wait()
+
     def _take(self) -> Reply | None:
         self._tries = 0
-        return self._items.popleft()[1]
+        _, reply = self._items.popleft()
+        if not self._items:
+            self._empty.resolve(None)
+        return reply
 
     def _rest(self) -> None:
         self._sender.wheel.clear(self._timer)

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Any
 
 from socketeer.client.events import Streaming
-from socketeer.client.joining import Connecting, Waiters, refusal_of
+from socketeer.client.joining import Connecting, Disconnecting, Waiters, refusal_of
 from socketeer.client.manager import Manager
 from socketeer.client.operator import Sending, SocketOperator
 from socketeer.client.outbound import Answers, Outbound
@@ -255,17 +255,20 @@ class ClientSocket(Streaming, Sending):
 
     # --- disconnecting --------------------------------------------------------------------------
 
-    def disconnect(self) -> ClientSocket:
+    def disconnect(self) -> Disconnecting:
         """Leave the namespace; the connection of the last one is closed. No reconnection follows.
 
-        What was emitted before leaves first. What waits for a connection is kept for the next :meth:`connect`.
+        That holds at once. What was emitted before leaves first, and the server is told once it has read that,
+        for which it has two seconds; await the result to wait until it has been told. What waits for a connection,
+        or with ``retries`` for its acknowledgement, is kept for the next :meth:`connect`.
         """
-        if self._life is Life.CONNECTED and self.connection is not None:
-            self.connection.session.send(self.io.parser.encode_control(DISCONNECT, self._prefix))
+        if self._life is Life.CONNECTED:
+            goodbye = self.io.parser.encode_control(DISCONNECT, self._prefix)
+            self.io.say_goodbye(goodbye, unread=self._outbound.unread is not None)
             self._over("io client disconnect", None, again=False)
         elif self._life is Life.CONNECTING:
             self._give_up(SocketDisconnected("disconnect() was called before the namespace was joined"))
-        return self
+        return Disconnecting(self.io)
 
     def _leave_connection(self) -> None:
         asking, self._asking = self._asking, None
@@ -325,6 +328,10 @@ class ClientSocket(Streaming, Sending):
         if self.connection is not None and self._life is Life.CONNECTED:
             await self.connection.session.transport.drained()
 
+    async def delivered(self) -> None:
+        """With ``retries``: wait until what was emitted has been acknowledged, or given up."""
+        await self._outbound.delivered()
+
     # --- from the connection --------------------------------------------------------------------
 
     def on_packet(self, packet: Packet) -> None:
@@ -336,8 +343,7 @@ class ClientSocket(Streaming, Sending):
             else:
                 self._received.append(packet)
         elif kind == ACK:
-            if packet.id is not None:
-                self._outbound.acks.resolve(packet.id, packet.data)
+            self._outbound.acknowledged(packet)
         elif kind == DISCONNECT:
             self._joining.fail(SocketDisconnected("io server disconnect"))
             self._over("io server disconnect", None, again=False)

@@ -110,6 +110,8 @@ class Connection:
     def on_binary(self, data: bytes) -> None:
         """A binary message: the next attachment of the packet before it, or with some parsers a packet."""
         packet: Packet | PartialPacket | None
+        if self.closed:
+            return  # the session still says its last words
         try:
             partial = self._partial
             packet = self.parser.decode_binary(data) if partial is None else partial.add(data)
@@ -151,6 +153,8 @@ class Connection:
         return self._left is not None and nsp in self._left
 
     def _expect_attachments(self, partial: PartialPacket) -> None:
+        if self.closed:
+            return
         if partial.packet.nsp not in self.sockets and not self._side.gathers_for_all:
             # Nothing is gathered for a namespace that is not joined (CVE-2026-48804).
             self._route(partial.packet)
