@@ -8,9 +8,10 @@ from typing import Any, cast
 
 import pytest
 
+from socketeer.client import manager
 from socketeer.client.manager import Phase
 from socketeer.engine.session import Transport
-from socketeer.errors import TransportError
+from socketeer.errors import TransportError, UsageError
 from tests.support.client_line import Line, turns
 
 EVENTS = (
@@ -224,3 +225,10 @@ async def test_listeners_that_fail(caplog: pytest.LogCaptureFixture) -> None:
     client = await line.connected()
     assert client.connected
     assert caplog.text.count("a listener of io.on('open') failed") == 2
+
+
+def test_a_name_that_is_no_event_of_a_connection() -> None:
+    line = Line()
+    with pytest.raises(UsageError, match=r"one of close, error, open, .*, got 'reconect'"):
+        line.client.io.on("reconect")
+    assert set(EVENTS) == manager.EVENTS

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from socketeer.client.joining import MOST_EARLY
 from socketeer.errors import (
     ConnectionRefused,
     ReservedEventError,
@@ -100,6 +101,18 @@ async def test_events_before_the_welcome() -> None:
     assert order == []
     line.welcome()
     assert order == [1, b"2", "connect"]
+
+
+async def test_more_events_before_the_welcome_than_any_server_has_to_send() -> None:
+    line = Line(reconnection=False)
+    heard = listen(line, "a")
+    line.client.connect()
+    await turns()
+    line.say(*['42["a"]'] * MOST_EARLY)
+    before = line.carrier.closed
+    line.say('42["a"]')
+    assert [before, line.carrier.closed] == [False, True]
+    assert heard == []
 
 
 async def test_events_before_a_welcome_that_never_came() -> None:

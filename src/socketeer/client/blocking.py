@@ -290,15 +290,10 @@ class BlockingSocket(ThreadedCatchAlls, BlockingSending):
             raise TimeoutError(f"{self!r}: not connected within {timeout} s") from None
 
     def disconnect(self) -> Self:
-        """Leave the namespace; the connection of the last one is closed. No reconnection follows.
-
-        The server has read what was emitted before, unless it took longer than two seconds.
-        """
-        self._bridge.run(self._disconnect)
+        """As :meth:`ClientSocket.disconnect`, and wait until the server has been told: two seconds at most."""
+        self._bridge.run(self._socket.disconnect)
+        self._bridge.run(self._socket.io.parted)
         return self
-
-    async def _disconnect(self) -> None:
-        await self._socket.disconnect()
 
     def wait(self, *, timeout: float | None = None) -> str:
         """Wait until it is over: disconnected, and not to be connected again. Gives the reason.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from socketeer.errors import ConnectionRefused
 
@@ -52,6 +52,10 @@ class Joining(Protocol):
         ...
 
 
+#: Events that a server may send to a namespace before it lets the client in, as out of a middleware.
+MOST_EARLY: Final = 1_000
+
+
 class Connecting:
     """What ``connect`` returns. Await it to wait until the namespace is joined; ignoring it is fine."""
 
@@ -89,3 +93,10 @@ def refusal_of(data: Any) -> ConnectionRefused:
     if isinstance(data, dict):
         return ConnectionRefused(str(data.get("message", "connection refused")), data.get("data"))
     return ConnectionRefused("connection refused" if data is None else str(data))
+
+
+def auth_failed(error: Exception) -> ConnectionRefused:
+    """``auth`` gave nothing that can be sent: as if the server had refused, so that nobody asks it on and on."""
+    refusal = ConnectionRefused(f"auth failed: {error!r}")
+    refusal.__cause__ = error
+    return refusal

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from socketeer.client.joining import Waiters
 from socketeer.client.reconnect import Backoff
@@ -55,6 +55,21 @@ class Member(NamespaceSocket, Protocol):
     def on_unreachable(self, error: TransportError, final: bool) -> None:
         """An attempt to connect has failed; ``final`` says that there will be no other."""
         ...
+
+
+#: What a manager tells of.
+EVENTS: Final = frozenset(
+    {
+        "open",
+        "ping",
+        "error",
+        "close",
+        "reconnect",
+        "reconnect_attempt",
+        "reconnect_error",
+        "reconnect_failed",
+    }
+)
 
 
 class Manager(Listening):
@@ -103,7 +118,9 @@ class Manager(Listening):
     def _tables(self) -> tuple[HandlerTable, ...]:
         return (self._handlers,)
 
-    def _place(self, event: str) -> tuple[HandlerTable, Payload]:  # noqa: ARG002 - any event may be listened to
+    def _place(self, event: str) -> tuple[HandlerTable, Payload]:
+        if event not in EVENTS:
+            raise UsageError(f"client.io.on: expected one of {', '.join(sorted(EVENTS))}, got {event!r:.100}")
         return self._handlers, Payload.NONE
 
     def _emit(self, event: str, *args: Any) -> None:

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Any
 
 from socketeer.client.events import Streaming
-from socketeer.client.joining import Connecting, Disconnecting, Waiters, refusal_of
+from socketeer.client.joining import MOST_EARLY, Connecting, Disconnecting, Waiters, auth_failed, refusal_of
 from socketeer.client.manager import Manager
 from socketeer.client.operator import Sending, SocketOperator
 from socketeer.client.outbound import Answers, Outbound
@@ -56,6 +56,10 @@ class Life(Enum):
     CONNECTING = "connecting"
     """Wanted: it is joined as soon as there is a connection."""
     CONNECTED = "connected"
+
+
+#: Looked up for each event: a member of an enum costs more than a name.
+_CONNECTED = Life.CONNECTED
 
 
 class ClientSocket(Streaming, Sending):
@@ -107,7 +111,7 @@ class ClientSocket(Streaming, Sending):
     @property
     def connected(self) -> bool:
         """Whether the namespace is joined."""
-        return self._life is Life.CONNECTED
+        return self._life is _CONNECTED
 
     @property
     def disconnected(self) -> bool:
@@ -171,7 +175,7 @@ class ClientSocket(Streaming, Sending):
         try:
             auth: Any = self.auth() if callable(self.auth) else self.auth
         except Exception as error:  # noqa: BLE001 - whatever a user's function lets out
-            self._refused(_auth_failed(error))
+            self._refused(auth_failed(error))
             return
         if inspect.isawaitable(auth):
             self._asking = asyncio.ensure_future(self._join_later(connection, auth))
@@ -184,7 +188,7 @@ class ClientSocket(Streaming, Sending):
         except Exception as error:  # noqa: BLE001 - whatever a user's function lets out
             if self.connection is connection:
                 self._asking = None
-                self._refused(_auth_failed(error))
+                self._refused(auth_failed(error))
         else:
             if self.connection is connection:
                 self._asking = None
@@ -202,7 +206,7 @@ class ClientSocket(Streaming, Sending):
             payload.update(auth or {})
             message = self.io.parser.encode_control(CONNECT, self._prefix, payload or None)
         except (TypeError, ValueError) as error:
-            self._refused(_auth_failed(error))
+            self._refused(auth_failed(error))
         else:
             connection.session.send(message)
 
@@ -227,7 +231,7 @@ class ClientSocket(Streaming, Sending):
         received, self._received = self._received, []
         for packet in received:
             if self.connection is connection:  # a listener may disconnect
-                self._dispatch(packet)
+                self.on_packet(packet)
         self._outbound.joined()
         self._joining.resolve(None)
         if self.connection is connection:
@@ -336,42 +340,45 @@ class ClientSocket(Streaming, Sending):
 
     def on_packet(self, packet: Packet) -> None:
         """A packet for this namespace."""
+        args = packet.data
+        if packet.type != EVENT or self._life is not _CONNECTED:
+            self._on_other(packet)
+            return
+        if not args:
+            return
+        ack_id, watch = packet.id, self._watch
+        if self._pid is not None and ack_id is None and len(args) > 1 and isinstance(args[-1], str):
+            self._offset = args[-1]
+        ack = None if ack_id is None or self._answers is None else make_ack(self._answers, ack_id)
+        if watch is not None:
+            run_catch_alls(watch.incoming, args, ack, self._handler_failed)
+            for tap in watch.taps:
+                tap(args, ack)
+        event = args[0]
+        handlers = self._handlers.take(event)
+        if ack is None and len(handlers) == 1:
+            run_handler(handlers[0], event, args[1:], None, None, self._handler_failed)
+        elif handlers:
+            run_handlers(handlers, event, args[1:], ack, self._handler_failed)
+
+    def _on_other(self, packet: Packet) -> None:
         kind = packet.type
         if kind == EVENT:
-            if self._life is Life.CONNECTED:
-                self._dispatch(packet)
-            else:
+            if len(self._received) < MOST_EARLY:
                 self._received.append(packet)
+            elif self.connection is not None:
+                self.connection.violation(f"more than {MOST_EARLY} events before CONNECT", self.nsp)
         elif kind == ACK:
             self._outbound.acknowledged(packet)
         elif kind == DISCONNECT:
             self._joining.fail(SocketDisconnected("io server disconnect"))
             self._over("io server disconnect", None, again=False)
-        elif self._life is Life.CONNECTED:
+        elif self._life is _CONNECTED:
             log.debug("passing over a packet of type %d for %r, which is joined", kind, self)
         elif kind == CONNECT:
             self._welcomed(self.connection, packet.data)
         elif kind == CONNECT_ERROR:
             self._refused(refusal_of(packet.data))
-
-    def _dispatch(self, packet: Packet) -> None:
-        args = packet.data
-        if not args:
-            return
-        if self._pid is not None and packet.id is None and len(args) > 1 and isinstance(args[-1], str):
-            self._offset = args[-1]
-        ack = None if self._answers is None else make_ack(self._answers, packet.id)
-        watch = self._watch
-        if watch is not None:
-            run_catch_alls(watch.incoming, args, ack, self._handler_failed)
-            for tap in watch.taps:
-                tap(args, ack)
-        event, *rest = args
-        handlers = self._handlers.take(event)
-        if ack is None and len(handlers) == 1:
-            run_handler(handlers[0], event, rest, None, None, self._handler_failed)
-        elif handlers:
-            run_handlers(handlers, event, rest, ack, self._handler_failed)
 
     def on_transport_error(self, error: Exception) -> None:
         """The server sent what is no packet; the connection is about to close."""
@@ -385,10 +392,3 @@ class ClientSocket(Streaming, Sending):
         log_handler_error(error, event, repr(self))
         if event != "error":
             self._tell("error", error)
-
-
-def _auth_failed(error: Exception) -> ConnectionRefused:
-    """``auth`` gave nothing that can be sent: as if the server had refused, so that nobody asks it on and on."""
-    refusal = ConnectionRefused(f"auth failed: {error!r}")
-    refusal.__cause__ = error
-    return refusal

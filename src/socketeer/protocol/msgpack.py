@@ -46,6 +46,7 @@ class _Envelope(msgspec.Struct, gc=False):
 
 
 _open = msgspec.msgpack.Decoder(_Envelope).decode
+_whole = msgspec.msgpack.Decoder(msgspec.Raw).decode
 
 
 class MsgpackParser:
@@ -250,6 +251,10 @@ def unpack_plain(data: bytes) -> Any:
     Raises:
         PacketError: it is none.
     """
+    try:
+        _whole(data or b"\xc0")
+    except (ValueError, RecursionError) as error:
+        raise PacketError(f"expected one MessagePack value: {error}") from None
     value = _decode(data)
     return None if value is _NOTHING else value
 
