@@ -350,16 +350,18 @@ class ClientSocket(Streaming, Sending):
         if self._pid is not None and ack_id is None and len(args) > 1 and isinstance(args[-1], str):
             self._offset = args[-1]
         ack = None if ack_id is None or self._answers is None else make_ack(self._answers, ack_id)
-        if watch is not None:
+        if watch is None:
+            event = args.pop(0)
+        else:
             run_catch_alls(watch.incoming, args, ack, self._handler_failed)
             for tap in watch.taps:
                 tap(args, ack)
-        event = args[0]
+            event, *args = args  # whoever has tapped them keeps the list
         handlers = self._handlers.take(event)
         if ack is None and len(handlers) == 1:
-            run_handler(handlers[0], event, args[1:], None, None, self._handler_failed)
+            run_handler(handlers[0], event, args, None, None, self._handler_failed)
         elif handlers:
-            run_handlers(handlers, event, args[1:], ack, self._handler_failed)
+            run_handlers(handlers, event, args, ack, self._handler_failed)
 
     def _on_other(self, packet: Packet) -> None:
         kind = packet.type

@@ -120,7 +120,7 @@ def run_handler(
     """Call one handler; ``done`` gets its result once it has one, unless the handler takes the ack itself."""
     signature = handler.signature
     try:
-        if signature.plain and len(args) == signature.required == signature.maximum:
+        if len(args) == signature.exactly:
             result = handler.function(*args)
         else:
             given = ack or _NO_ACK

@@ -80,6 +80,7 @@ class Signature:
     __slots__ = (
         "ack_at",
         "ack_name",
+        "exactly",
         "is_async",
         "maximum",
         "ours",
@@ -104,6 +105,8 @@ class Signature:
         self.takes_ack = self.ack_at >= 0 or self.ack_name is not None
         self.plain = not self.takes_ack and all(parameter.type is Any for parameter in self.parameters)
         """Whether the arguments can be handed over as they come."""
+        self.exactly = self.required if self.plain and self.required == self.maximum else -1
+        """How many arguments can be handed over with no further look; -1 for no number."""
 
     def _read(self, function: Function, hints: dict[str, Any]) -> None:
         for parameter in inspect.signature(function).parameters.values():
