@@ -15,14 +15,16 @@ import asyncio
 import logging
 import weakref
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from socketeer.engine.carriers.base import Carrier
+from socketeer.engine.carriers.choice import carrier_name
 from socketeer.engine.carriers.deflate import DeflateCarrier
+from socketeer.engine.carriers.lane import BUILT
 from socketeer.engine.carriers.picows import Flusher, PicowsCarrier, take_over
 from socketeer.integrations.asgi import CLOSERS, TAKE_OVER
 from socketeer.options import EngineOptions, Limits
@@ -143,6 +145,34 @@ class TakenOverDeflate(_Counted, DeflateCarrier):
         self._connections = connections
 
 
+if BUILT or TYPE_CHECKING:
+    from socketeer.engine.carriers.lane import carrier as lane
+
+    class TakenOverLane(lane.LaneCarrier):
+        """A connection of uvicorn's that the native lane serves, counted as the others are."""
+
+        __slots__ = ("_connections",)
+
+        def __init__(
+            self, options: EngineOptions, loop: asyncio.AbstractEventLoop, connections: set[Any]
+        ) -> None:
+            super().__init__(
+                lane.lane_of(loop), options.max_http_buffer_size, options.limits, options.backpressure
+            )
+            self._connections = connections
+            connections.add(self)
+
+        def _gone(self) -> None:
+            self._connections.discard(self)
+
+        def shutdown(self) -> None:
+            """As :meth:`_Counted.shutdown`."""
+            if self.is_open:
+                self.close()
+                self.receiver.carrier_lost("server shutting down", "the web server ends")
+            asyncio.get_running_loop().call_later(LAST_WORDS, self.abort)
+
+
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """uvicorn's WebSocket protocol, offering to hand its connection over."""
 
@@ -196,19 +226,37 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.transport.close()
             return
         self._taken = True
-        carrier: PicowsCarrier
-        if codec is None:
-            carrier = TakenOver(options, self.loop, self.connections)
-        else:
-            carrier = TakenOverDeflate(options, self.loop, self.connections, codec)
         key = dict(self.scope["headers"]).get(b"sec-websocket-key", b"").decode("latin-1")
         protocol = dict(self.scope["headers"]).get(b"sec-websocket-protocol")
         answer = list(headers)
         if protocol is not None:
             answer.append(("Sec-WebSocket-Protocol", protocol.decode("latin-1").split(",")[0].strip()))
         self.connections.discard(self)
+        if codec is None and carrier_name() == "lane" and lane.can_take_over(self.transport):
+            taken = self._take_lane(options, key, answer)
+            if taken is not None:
+                ready(taken)
+                return
+        carrier: PicowsCarrier
+        if codec is None:
+            carrier = TakenOver(options, self.loop, self.connections)
+        else:
+            carrier = TakenOverDeflate(options, self.loop, self.connections, codec)
         take_over(self.transport, carrier, key, answer, options.max_http_buffer_size)
         ready(carrier)
+
+    def _take_lane(
+        self, options: EngineOptions, key: str, headers: list[tuple[str, str]]
+    ) -> TakenOverLane | None:
+        """The lane's carrier for this connection; None where the system has no descriptor left for it."""
+        carrier = TakenOverLane(options, self.loop, self.connections)
+        try:
+            lane.take_over(self.transport, carrier, key, headers)
+        except OSError as error:
+            self.connections.discard(carrier)
+            log.warning("a connection stays on picows: %s", error)
+            return None
+        return carrier
 
 
 class _NoTransport:
@@ -278,6 +326,7 @@ def make_config(
     **settings: Any,
 ) -> uvicorn.Config:
     """Uvicorn's configuration with what Socketeer needs; ``settings`` are uvicorn's own and win."""
+    carrier_name()  # what the environment asks for and is not there is said before anybody connects
     merged: dict[str, Any] = {
         "host": host,
         "port": port,
