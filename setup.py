@@ -41,9 +41,11 @@ def extensions() -> list[Extension]:
         depends=[f"{LANE}/frames.h", f"{LANE}/sockets.h"],
         include_dirs=[LANE],
         extra_compile_args=["-O3"],
-        optional=True,
     )
-    return list(cythonize([lane], build_dir="build/cython"))
+    made = list(cythonize([lane], build_dir="build/cython"))
+    for each in made:
+        each.optional = True  # cythonize forgets it
+    return made
 
 
 setup(ext_modules=extensions(), cmdclass={"build_ext": BuildOptional})
