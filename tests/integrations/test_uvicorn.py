@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 from collections.abc import Iterator
 
 import pytest
 
+from socketeer import Server
+from socketeer.engine.carriers.lane import BUILT
+from socketeer.integrations.uvicorn import WebSocketProtocol
 from tests.integrations.servers import SERVERS, listening
 from tests.support.peers import Peer, Polling, WebSocket
 from tests.support.raw import BINARY, CLOSE, TEXT, fetch, frame
+from tests.support.serving import serving
 
 
 @pytest.fixture(scope="module", params=SERVERS)
@@ -144,3 +149,17 @@ async def test_both_at_once(port: int) -> None:
         assert (await wire.frame()).payload == b"N%d" % number
     wire.close()
     await ours.bye()
+
+
+@pytest.mark.parametrize("carrier", ["lane", "picows"] if BUILT else ["picows"])
+async def test_what_read_the_handshake_goes_with_it(carrier: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is several times what the connection itself holds."""
+    monkeypatch.setenv("SOCKETEER_CARRIER", carrier)
+    async with serving(Server()) as port:
+        peers = [await WebSocket.open(port) for _ in range(3)]
+        for peer in peers:
+            await peer.connect()
+        gc.collect()
+        assert [each for each in gc.get_objects() if type(each) is WebSocketProtocol] == []
+        for peer in peers:
+            await peer.bye()

@@ -213,6 +213,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             # uvicorn would close a connection whose application has returned.
             self.handshake_complete = True
             self.transport = _NO_TRANSPORT
+            # The session keeps the scope, and would keep us and the handshake's parsers by it.
+            scope["extensions"].pop(TAKE_OVER, None)
 
     def _take_over(
         self,
