@@ -12,9 +12,10 @@ import pytest
 from socketeer import Server
 from socketeer.engine.carriers.lane import BUILT
 from socketeer.integrations.uvicorn import WebSocketProtocol
+from tests.integrations.served import other
 from tests.integrations.servers import SERVERS, listening
 from tests.support.peers import Peer, Polling, WebSocket
-from tests.support.raw import BINARY, CLOSE, TEXT, fetch, frame
+from tests.support.raw import BINARY, CLOSE, TEXT, WEBSOCKET, Wire, fetch, frame, request
 from tests.support.serving import serving
 
 
@@ -163,3 +164,38 @@ async def test_what_read_the_handshake_goes_with_it(carrier: str, monkeypatch: p
         assert [each for each in gc.get_objects() if type(each) is WebSocketProtocol] == []
         for peer in peers:
             await peer.bye()
+
+
+@pytest.mark.parametrize("carrier", ["lane", "picows"] if BUILT else ["picows"])
+@pytest.mark.parametrize("together", [True, False])
+async def test_frames_that_come_before_the_answer_are_served(
+    carrier: str, together: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOCKETEER_CARRIER", carrier)
+    headers = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13")]
+    headers.append(("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="))
+    async with serving(Server()) as port:
+        wire = await Wire.open(port)
+        pieces = [request("GET", WEBSOCKET, port, headers=headers), frame(b"40"), frame(b"40/x,")[:4]]
+        for piece in [b"".join(pieces)] if together else pieces:
+            wire.transport.write(piece)
+        assert (await wire.response()).status == 101
+        assert (await wire.frame()).payload.startswith(b"0{")
+        assert (await wire.frame()).payload.startswith(b"40{")
+        await wire.send(frame(b"40/x,")[4:])
+        assert (await wire.frame()).payload.startswith(b"44/x,")
+        wire.close()
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_the_other_application_gets_frames_that_come_before_its_answer(together: bool) -> None:
+    headers = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13")]
+    headers.append(("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="))
+    async with serving(Server(), app=other) as port:
+        wire = await Wire.open(port)
+        pieces = [request("GET", "/capitals", port, headers=headers), frame(b"text")]
+        for piece in [b"".join(pieces)] if together else pieces:
+            wire.transport.write(piece)
+        assert (await wire.response()).status == 101
+        assert (await wire.frame()).payload == b"TEXT"
+        wire.close()

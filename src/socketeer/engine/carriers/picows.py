@@ -294,7 +294,7 @@ def take_over(
     key: str,
     headers: list[tuple[str, str]],
     max_size: int,
-) -> None:
+) -> WSProtocol:
     """Answer a WebSocket handshake on ``transport`` and leave its frames to ``carrier``.
 
     ``key`` is the request's ``Sec-WebSocket-Key``; ``headers`` go into the 101 response.
@@ -328,6 +328,15 @@ def take_over(
         "GET / HTTP/1.1\r\nHost: -\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
     ).encode("latin-1")
-    view = protocol.get_buffer(len(request))
-    view[: len(request)] = request
-    protocol.buffer_updated(len(request))
+    feed(protocol, request)
+    return protocol
+
+
+def feed(protocol: WSProtocol, data: bytes) -> None:
+    """Give picows what somebody else has received."""
+    while data:
+        view = protocol.get_buffer(len(data))
+        size = min(len(view), len(data))
+        view[:size] = data[:size]
+        protocol.buffer_updated(size)
+        data = data[size:]

@@ -317,7 +317,7 @@ static size_t lane_split(lane *self, line *from, unsigned char *bytes, size_t ha
 /* Split what somebody else has received before the socket was ours. */
 static int lane_feed(lane *self, line *to, const char *bytes, size_t size) {
     self->count = 0;
-    if (size > LANE_READ)
+    if (size > LANE_BUFFER)
         return -1;
     memcpy(self->buffer, bytes, size);
     lane_split(self, to, self->buffer, size);
