@@ -145,8 +145,13 @@ cdef class Lane:
         if self.busy or connection.wire.queued or connection.wire.urgent:
             self.leftover.append(connection)
         self.connections.discard(connection)
-        if not self.connections and not self.loop.is_closed():
-            self.loop.remove_reader(self.core.epoll)
+        if not self.connections:
+            self.closing.clear()
+            if self.timer is not None:
+                self.timer.cancel()
+                self.timer = None
+            if not self.loop.is_closed():
+                self.loop.remove_reader(self.core.epoll)
         return 0
 
     cdef int end_later(self, Connection connection, double delay) except -1:
