@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import gc
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -199,3 +201,19 @@ async def test_the_other_application_gets_frames_that_come_before_its_answer(tog
         assert (await wire.response()).status == 101
         assert (await wire.frame()).payload == b"TEXT"
         wire.close()
+
+
+@pytest.mark.skipif(not BUILT, reason="the native lane is not built here")
+async def test_without_a_descriptor_to_spare_a_connection_stays_on_picows(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(fd: int) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async with serving(Server()) as port:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "dup", full)
+            peer = await WebSocket.open(port)
+            await peer.connect()
+        assert "stays on picows: [Errno 24] Too many open files" in caplog.text
+        await peer.bye()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from socketeer.engine.carriers import rules
 from socketeer.engine.carriers.lane import BUILT
 from socketeer.protocol.frame import Message
 from tests.engine.carriers.contract import CASES, run
@@ -21,7 +22,18 @@ from tests.engine.carriers.line import Audience, Line, Packet, Settings
 from tests.engine.carriers.loops import LOOPS
 from tests.engine.carriers.test_picows import opened as opened_by_picows
 from tests.support.peers import WebSocket
-from tests.support.raw import BINARY, CLOSE, CONTINUATION, DEADLINE, PING, PONG, TEXT, Frame, frame
+from tests.support.raw import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    DEADLINE,
+    PING,
+    PONG,
+    TEXT,
+    ConnectionEnded,
+    Frame,
+    frame,
+)
 
 if BUILT or TYPE_CHECKING:
     from socketeer.engine.carriers.lane.carrier import LaneCarrier, lane_of, take_over
@@ -252,3 +264,64 @@ async def test_a_length_that_is_only_declared_ends_it_with_1009(length: int) -> 
         await line.wire.send(frame(b"", length=length))
         await line.closes(1009)
         await line.audience.loses("transport error")
+
+
+@pytest.mark.parametrize("key", ["", "AAAA", "x" * 24, "*" * 22 + "=="])
+async def test_a_key_that_is_none_is_refused(key: str) -> None:
+    carrier = Watched(Settings())
+    carrier.receiver = audience = Audience()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Greeter(carrier, b""), "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        wire, response = await WebSocket.shake(port, headers=[("Sec-WebSocket-Key", key)])
+        assert response.status == 400
+        assert await wire.rest() == b""
+        wire.close()
+    assert carrier.gone.is_set()
+    assert (audience.heard, audience.lost) == ([], [])
+
+
+async def test_a_peer_that_does_not_answer_a_close_frame_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "CLOSE_TIMEOUT", 0.01)
+    async with opened(Settings()) as line:
+        line.carrier.close()
+        assert (await line.wire.frame()).opcode == CLOSE
+        with pytest.raises(ConnectionEnded):
+            await line.wire.frame()
+        await line.gone()
+        assert line.audience.lost == []
+
+
+async def test_what_is_queued_still_goes_to_a_peer_that_has_sent_its_last() -> None:
+    async with opened(Settings(receive_buffer=4096)) as line:
+        line.wire.transport.pause_reading()
+        line.audience.answer = lambda packet: line.carrier.send(Message(b"4" * 4_000_000))
+        await line.wire.send(frame(b"4all of it"))
+        await line.audience.hears("4all of it")
+        line.wire.finish()
+        await line.audience.loses("transport close")
+        line.wire.transport.resume_reading()
+        assert (await line.wire.frame()).payload == b"4" * 4_000_000
+        assert await line.wire.rest() == b""
+        await line.gone()
+
+
+async def test_a_flood_of_pings_is_answered_as_far_as_it_is_read() -> None:
+    async with opened(Settings(receive_buffer=4096)) as line:
+        line.wire.transport.pause_reading()
+        for _ in range(200):
+            await line.wire.send(frame(b"x" * 125, PING) * 500)
+        await line.wire.send(frame(b"4hello"))
+        await line.audience.hears("4hello")
+        assert line.carrier.held() < 200_000
+        line.wire.transport.resume_reading()
+        assert await line.wire.frame() == Frame(PONG, b"x" * 125)
+
+
+async def test_a_connection_that_is_open_is_not_opened_again() -> None:
+    async with opened(Settings()) as line:
+        assert isinstance(line.carrier, Watched)
+        with pytest.raises(RuntimeError, match="opened once"):
+            line.carrier.open(0, b"", b"")
+        await line.echo()

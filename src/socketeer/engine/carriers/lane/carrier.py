@@ -149,6 +149,7 @@ def take_over(
     if accept is None:
         transport.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
         transport.close()
+        carrier._gone()  # noqa: SLF001 - it has never come
         return
     lines = ["HTTP/1.1 101 Switching Protocols", "Connection: Upgrade", "Upgrade: websocket"]
     lines += [f"Sec-WebSocket-Accept: {accept}", *(f"{name}: {value}" for name, value in headers)]
@@ -158,7 +159,10 @@ def take_over(
         transport.pause_reading()
         carrier.open(fd, answer, early)
     except BaseException:
-        os.close(fd)
+        if carrier.is_open:
+            carrier.drop()
+        else:
+            os.close(fd)
         transport.resume_reading()
         raise
     transport.set_protocol(asyncio.Protocol())
