@@ -65,6 +65,7 @@ class Peer:
     works: tuple[str, ...] = SERVER_WORKS
     raw: bool = False  # a bare WebSocket echo: neither Engine.IO nor Socket.IO
     source: Path | None = None  # put before the installed packages
+    variables: tuple[tuple[str, str], ...] = ()  # of its environment
 
     @property
     def is_node(self) -> bool:
@@ -78,7 +79,7 @@ class Peer:
         return command
 
     def environment(self) -> dict[str, str]:
-        environment = {**os.environ, "NODE_ENV": "production"}
+        environment = {**os.environ, "NODE_ENV": "production", **dict(self.variables)}
         if self.source is not None:
             before = environment.get("PYTHONPATH")
             environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(self.source), before)))
@@ -110,6 +111,14 @@ def peers(baseline: Path | None = None) -> dict[str, Peer]:
     ours = (OURS, "picows", "orjson", "uvloop")
     catalogue = [
         Peer(OURS, "Socketeer", "socketeer_server.py", ours, source=source),
+        Peer(
+            "socketeer-picows",
+            "Socketeer without the native lane",
+            "socketeer_server.py",
+            ours,
+            source=source,
+            variables=(("SOCKETEER_CARRIER", "picows"),),
+        ),
         Peer("node", "Node.js, socket.io with ws", "node_socketio.js", ("socket.io", "ws")),
         Peer(
             "python-socketio",

@@ -24,9 +24,10 @@ PLACES: dict[str, tuple[str, ...]] = {
     "typer": ("cli/",),
     "uvicorn": ("integrations/uvicorn.py", "integrations/hosting.py"),
     "uvloop": ("integrations/hosting.py",),
-    # Used by uvicorn, for us; no line of ours imports them.
-    "httptools": (),
+    # Used by uvicorn, for us; what it raises says where a handshake ends.
+    "httptools": ("integrations/uvicorn.py",),
     "httpx2": ("engine/http/client.py",),
+    # Used by uvicorn, for us; no line of ours imports it.
     "websockets": (),
 }
 

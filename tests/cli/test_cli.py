@@ -9,6 +9,7 @@ import pytest
 from socketeer._version import __version__
 from socketeer.cli import main
 from socketeer.cli.trouble import Trouble
+from socketeer.engine.carriers.choice import describe
 from tests.support.command import socketeer
 from tests.support.repository import ROOT
 
@@ -21,7 +22,7 @@ def test_the_entry_point_leads_here() -> None:
 def test_version() -> None:
     with socketeer("--version") as process:
         assert process.wait() == 0
-        assert process.out == [f"socketeer {__version__}"]
+        assert process.out == [f"socketeer {__version__} ({describe()})"]
 
 
 @pytest.mark.parametrize(

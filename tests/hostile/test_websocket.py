@@ -8,6 +8,7 @@ import zlib
 import pytest
 
 from socketeer import Backpressure, Limits
+from socketeer.engine.carriers.lane import BUILT
 from tests.hostile.arena import Arena, until
 from tests.hostile.conftest import Arenas
 from tests.support.peers import WebSocket
@@ -26,6 +27,13 @@ from tests.support.raw import (
 )
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
+
+
+@pytest.fixture(params=["lane", "picows"] if BUILT else ["picows"], autouse=True)
+def carrier(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each attack meets every carrier that there is here."""
+    monkeypatch.setenv("SOCKETEER_CARRIER", request.param)
+
 
 VIOLATIONS = {
     "RSV1": frame(b"3", rsv=4),

@@ -12,6 +12,7 @@ import pytest
 from starlette.middleware.cors import CORSMiddleware
 
 from socketeer import Cors, Server, UsageError
+from socketeer.engine.carriers.lane import BUILT
 from socketeer.integrations.asgi import TAKE_OVER
 from tests.integrations.echo import echo_server
 from tests.integrations.servers import listening
@@ -79,7 +80,8 @@ async def test_websocket(server: tuple[str, int, Any]) -> None:
     await peer.send('425["who"]')
     assert await peer.message() == '35[["bob",{"visits":2},"outermost","websocket"]]'
     await peer.send('426["carrier"]')
-    carrier = "TakenOver" if name == "uvicorn with our class" else "AsgiCarrier"
+    ours = "TakenOverLane" if BUILT else "TakenOver"
+    carrier = ours if name == "uvicorn with our class" else "AsgiCarrier"
     assert await peer.message() == f'36["{carrier}"]'
     assert await peer.echo("x" * 100_000) == ["x" * 100_000]
     await peer.bye()

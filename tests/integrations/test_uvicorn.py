@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
+import gc
+import os
 from collections.abc import Iterator
 
 import pytest
 
+from socketeer import Server
+from socketeer.engine.carriers.lane import BUILT
+from socketeer.integrations.uvicorn import WebSocketProtocol
+from tests.integrations.served import other
 from tests.integrations.servers import SERVERS, listening
 from tests.support.peers import Peer, Polling, WebSocket
-from tests.support.raw import BINARY, CLOSE, TEXT, fetch, frame
+from tests.support.raw import BINARY, CLOSE, TEXT, WEBSOCKET, Wire, fetch, frame, request
+from tests.support.serving import serving
 
 
 @pytest.fixture(scope="module", params=SERVERS)
@@ -144,3 +152,68 @@ async def test_both_at_once(port: int) -> None:
         assert (await wire.frame()).payload == b"N%d" % number
     wire.close()
     await ours.bye()
+
+
+@pytest.mark.parametrize("carrier", ["lane", "picows"] if BUILT else ["picows"])
+async def test_what_read_the_handshake_goes_with_it(carrier: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is several times what the connection itself holds."""
+    monkeypatch.setenv("SOCKETEER_CARRIER", carrier)
+    async with serving(Server()) as port:
+        peers = [await WebSocket.open(port) for _ in range(3)]
+        for peer in peers:
+            await peer.connect()
+        gc.collect()
+        assert [each for each in gc.get_objects() if type(each) is WebSocketProtocol] == []
+        for peer in peers:
+            await peer.bye()
+
+
+@pytest.mark.parametrize("carrier", ["lane", "picows"] if BUILT else ["picows"])
+@pytest.mark.parametrize("together", [True, False])
+async def test_frames_that_come_before_the_answer_are_served(
+    carrier: str, together: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOCKETEER_CARRIER", carrier)
+    headers = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13")]
+    headers.append(("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="))
+    async with serving(Server()) as port:
+        wire = await Wire.open(port)
+        pieces = [request("GET", WEBSOCKET, port, headers=headers), frame(b"40"), frame(b"40/x,")[:4]]
+        for piece in [b"".join(pieces)] if together else pieces:
+            wire.transport.write(piece)
+        assert (await wire.response()).status == 101
+        assert (await wire.frame()).payload.startswith(b"0{")
+        assert (await wire.frame()).payload.startswith(b"40{")
+        await wire.send(frame(b"40/x,")[4:])
+        assert (await wire.frame()).payload.startswith(b"44/x,")
+        wire.close()
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_the_other_application_gets_frames_that_come_before_its_answer(together: bool) -> None:
+    headers = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13")]
+    headers.append(("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="))
+    async with serving(Server(), app=other) as port:
+        wire = await Wire.open(port)
+        pieces = [request("GET", "/capitals", port, headers=headers), frame(b"text")]
+        for piece in [b"".join(pieces)] if together else pieces:
+            wire.transport.write(piece)
+        assert (await wire.response()).status == 101
+        assert (await wire.frame()).payload == b"TEXT"
+        wire.close()
+
+
+@pytest.mark.skipif(not BUILT, reason="the native lane is not built here")
+async def test_without_a_descriptor_to_spare_a_connection_stays_on_picows(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(fd: int) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async with serving(Server()) as port:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "dup", full)
+            peer = await WebSocket.open(port)
+            await peer.connect()
+        assert "stays on picows: [Errno 24] Too many open files" in caplog.text
+        await peer.bye()

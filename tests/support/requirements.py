@@ -53,6 +53,11 @@ def openssl() -> str:
     return _command("openssl", ("openssl",), "install OpenSSL's command")
 
 
+def gcc() -> str:
+    """The path of gcc."""
+    return _command("gcc", ("gcc",), "install gcc, with its sanitizers")
+
+
 def chromium() -> str:
     """The path of Chromium or Chrome; the variable ``CHROMIUM`` names another one."""
     named = os.environ.get("CHROMIUM")

@@ -53,7 +53,9 @@ def _show(trouble: Trouble) -> None:
 
 def _show_version(asked: bool) -> None:
     if asked:
-        print(f"socketeer {__version__}")
+        from socketeer.engine.carriers.choice import describe
+
+        print(f"socketeer {__version__} ({describe()})")
         raise typer.Exit
 
 

@@ -17,8 +17,8 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from socketeer.client_options import ConnectOptions
 from socketeer.engine.carriers.base import Receiver
-from socketeer.engine.carriers.picows import CLOSE_TIMEOUT
 from socketeer.engine.carriers.picows_client import PicowsClientCarrier, Redirected, open_websocket
+from socketeer.engine.carriers.rules import CLOSE_TIMEOUT
 from socketeer.engine.client_session import ClientSession
 from socketeer.engine.http.client import MAX_REDIRECTS, HttpClient, redirected
 from socketeer.engine.http.message import Request

@@ -13,17 +13,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import weakref
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from socketeer.engine.carriers.base import Carrier
+from socketeer.engine.carriers.choice import carrier_name
 from socketeer.engine.carriers.deflate import DeflateCarrier
-from socketeer.engine.carriers.picows import Flusher, PicowsCarrier, take_over
+from socketeer.engine.carriers.lane import BUILT
+from socketeer.engine.carriers.picows import Flusher, PicowsCarrier, feed, take_over
 from socketeer.integrations.asgi import CLOSERS, TAKE_OVER
 from socketeer.options import EngineOptions, Limits
 from socketeer.protocol.deflate import Codec
@@ -48,6 +52,7 @@ class HttpProtocol(HttpToolsProtocol):
     header_timeout = Limits().header_timeout
     _timer: asyncio.TimerHandle | None = None
     _in_headers = True
+    _piece = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """As uvicorn's; the first request has to come."""
@@ -56,9 +61,21 @@ class HttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """As uvicorn's; headers that are not whole by now get their time."""
+        self._piece = data
         super().data_received(data)
+        self._piece = b""
         if self._in_headers and self._timer is None and not self.transport.is_closing():
             self._timer = self.loop.call_later(self.header_timeout, self.transport.abort)
+
+    def handle_websocket_upgrade(self) -> None:
+        """As uvicorn's, which drops what has come behind the request in the same piece."""
+        super().handle_websocket_upgrade()
+        reason = sys.exc_info()[1]
+        if isinstance(reason, httptools.HttpParserUpgrade):
+            early = self._piece[reason.args[0] :]
+            if early and not self.transport.is_closing():
+                protocol: Any = self.transport.get_protocol()
+                protocol.data_received(early)
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -81,6 +98,9 @@ class HttpProtocol(HttpToolsProtocol):
             self._timer.cancel()
             self._timer = None
 
+
+#: Bytes from a client whose handshake is not answered yet, above which no more are read.
+MOST_EARLY = 65_536
 
 #: Seconds that a peer may take to answer a close frame when the server ends.
 LAST_WORDS = 0.2
@@ -143,19 +163,61 @@ class TakenOverDeflate(_Counted, DeflateCarrier):
         self._connections = connections
 
 
+if BUILT or TYPE_CHECKING:
+    from socketeer.engine.carriers.lane import carrier as lane
+
+    class TakenOverLane(lane.LaneCarrier):
+        """A connection of uvicorn's that the native lane serves, counted as the others are."""
+
+        __slots__ = ("_connections",)
+
+        def __init__(
+            self, options: EngineOptions, loop: asyncio.AbstractEventLoop, connections: set[Any]
+        ) -> None:
+            super().__init__(
+                lane.lane_of(loop), options.max_http_buffer_size, options.limits, options.backpressure
+            )
+            self._connections = connections
+            connections.add(self)
+
+        def _gone(self) -> None:
+            self._connections.discard(self)
+
+        def shutdown(self) -> None:
+            """As :meth:`_Counted.shutdown`."""
+            if self.is_open:
+                self.close()
+                self.receiver.carrier_lost("server shutting down", "the web server ends")
+            asyncio.get_running_loop().call_later(LAST_WORDS, self.abort)
+
+
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """uvicorn's WebSocket protocol, offering to hand its connection over."""
 
     _taken = False
-    _received = 0
+    _shaken = False
+    _early = b""
     _inner: Any = None
 
     def data_received(self, data: bytes) -> None:
         """As uvicorn's; the first piece is the handshake, which uvicorn's HTTP parser has read already."""
-        self._received += 1
+        if self._shaken and not self.handshake_complete:
+            self._early += data  # for whoever gets the connection
+            if len(self._early) > MOST_EARLY:
+                self.transport.pause_reading()
+            return
+        self._shaken = True
         super().data_received(data)
         if self.conn.handshake_exc is not None and not self.close_sent:
             self._refuse_handshake(self.conn.handshake_exc)
+
+    async def send(self, message: Any) -> None:
+        """As uvicorn's; behind the handshake's answer comes what the client did not wait with."""
+        await super().send(message)
+        if self._early and self.handshake_complete and not self.transport.is_closing():
+            early, self._early = self._early, b""
+            self.transport.resume_reading()
+            super().data_received(early)
 
     def _refuse_handshake(self, reason: Exception) -> None:
         """Answer a handshake that the websockets library cannot read, which uvicorn leaves waiting for ever.
@@ -183,6 +245,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             # uvicorn would close a connection whose application has returned.
             self.handshake_complete = True
             self.transport = _NO_TRANSPORT
+            # The session keeps the scope, and would keep us and the handshake's parsers by it.
+            scope["extensions"].pop(TAKE_OVER, None)
 
     def _take_over(
         self,
@@ -191,24 +255,44 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         codec: Codec | None,
         ready: Callable[[Carrier], None],
     ) -> None:
-        if self._received > 1 or self.transport.is_closing():
-            # Bytes before our answer: no client does that, and they would be lost.
-            self.transport.close()
-            return
         self._taken = True
+        if self.transport.is_closing():
+            return
+        early, self._early = self._early, b""
+        key = dict(self.scope["headers"]).get(b"sec-websocket-key", b"").decode("latin-1")
+        offered = dict(self.scope["headers"]).get(b"sec-websocket-protocol")
+        answer = list(headers)
+        if offered is not None:
+            answer.append(("Sec-WebSocket-Protocol", offered.decode("latin-1").split(",")[0].strip()))
+        self.connections.discard(self)
+        if codec is None and carrier_name() == "lane" and lane.can_take_over(self.transport):
+            taken = self._take_lane(options, key, answer, early)
+            if taken is not None:
+                ready(taken)
+                return
         carrier: PicowsCarrier
         if codec is None:
             carrier = TakenOver(options, self.loop, self.connections)
         else:
             carrier = TakenOverDeflate(options, self.loop, self.connections, codec)
-        key = dict(self.scope["headers"]).get(b"sec-websocket-key", b"").decode("latin-1")
-        protocol = dict(self.scope["headers"]).get(b"sec-websocket-protocol")
-        answer = list(headers)
-        if protocol is not None:
-            answer.append(("Sec-WebSocket-Protocol", protocol.decode("latin-1").split(",")[0].strip()))
-        self.connections.discard(self)
-        take_over(self.transport, carrier, key, answer, options.max_http_buffer_size)
+        protocol = take_over(self.transport, carrier, key, answer, options.max_http_buffer_size)
         ready(carrier)
+        if early:
+            feed(protocol, early)
+            self.transport.resume_reading()
+
+    def _take_lane(
+        self, options: EngineOptions, key: str, headers: list[tuple[str, str]], early: bytes
+    ) -> TakenOverLane | None:
+        """The lane's carrier for this connection; None where the system has no descriptor left for it."""
+        carrier = TakenOverLane(options, self.loop, self.connections)
+        try:
+            lane.take_over(self.transport, carrier, key, headers, early)
+        except OSError as error:
+            self.connections.discard(carrier)
+            log.warning("a connection stays on picows: %s", error)
+            return None
+        return carrier
 
 
 class _NoTransport:
@@ -278,6 +362,7 @@ def make_config(
     **settings: Any,
 ) -> uvicorn.Config:
     """Uvicorn's configuration with what Socketeer needs; ``settings`` are uvicorn's own and win."""
+    carrier_name()  # what the environment asks for and is not there is said before anybody connects
     merged: dict[str, Any] = {
         "host": host,
         "port": port,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from typing import TYPE_CHECKING
 
 import pytest
 
 from socketeer.engine.carriers.asgi import AsgiCarrier
 from socketeer.engine.carriers.base import Carrier, Receiver
+from socketeer.engine.carriers.lane import BUILT
 from socketeer.engine.carriers.picows import PicowsCarrier
 from socketeer.engine.server import _Deaf
 from socketeer.engine.session import Session
@@ -17,6 +19,10 @@ from tests.engine.fakes import FakeCarrier
 
 #: A type checker reads these lines: each class on the right is what the name on the left asks for.
 CARRIERS: tuple[type[Carrier], ...] = (AsgiCarrier, PicowsCarrier, FakeCarrier)
+if BUILT or TYPE_CHECKING:
+    from socketeer.engine.carriers.lane.carrier import LaneCarrier
+
+    CARRIERS = (*CARRIERS, LaneCarrier)
 RECEIVERS: tuple[type[Receiver], ...] = (Session, Probe, Audience, _Deaf)
 
 

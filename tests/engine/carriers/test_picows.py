@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 from picows import WSTransport
 
-from socketeer.engine.carriers import picows
+from socketeer.engine.carriers import rules
 from socketeer.engine.carriers.picows import Flusher, PicowsCarrier, take_over
 from socketeer.options import Backpressure, Limits
 from socketeer.protocol.frame import Message, text_frame
@@ -248,7 +248,7 @@ async def test_pongs_are_passed_over() -> None:
 
 
 async def test_a_peer_that_does_not_answer_a_close_frame_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(picows, "CLOSE_TIMEOUT", 0.01)
+    monkeypatch.setattr(rules, "CLOSE_TIMEOUT", 0.01)
     async with opened(Settings()) as line:
         line.carrier.close()
         assert (await line.wire.frame()).opcode == CLOSE

@@ -32,19 +32,19 @@ class DeflateCarrier(PicowsCarrier):
         if frame.rsv2 or frame.rsv3 or not begins:
             super()._reserved(kind, frame)
         elif frame.fin:
-            self._inflate(kind, frame.get_payload_as_bytes())
+            self._inflate(kind.value, frame.get_payload_as_bytes())
         else:
             self._compressed = True
-            self._fragment(kind, frame.get_payload_as_bytes(), False)
+            self._fragment(kind.value, frame.get_payload_as_bytes(), False)
 
-    def _deliver(self, kind: Kind, message: bytes) -> None:
+    def _deliver(self, kind: int, message: bytes) -> None:
         if self._compressed:
             self._compressed = False
             self._inflate(kind, message)
         else:
             super()._deliver(kind, message)
 
-    def _inflate(self, kind: Kind, data: bytes) -> None:
+    def _inflate(self, kind: int, data: bytes) -> None:
         try:
             message = self._codec.inflater.inflate(data)
         except InflatedTooLong as error:

@@ -24,9 +24,10 @@ from picows import (
 )
 from picows.picows import WSProtocol  # type: ignore[attr-defined]
 
+from socketeer.engine.carriers import rules
 from socketeer.engine.carriers.base import Receiver
 from socketeer.options import Backpressure, Limits
-from socketeer.protocol.frame import CLOSE_FRAME, Message, close_frame, pong_frame
+from socketeer.protocol.frame import CLOSE_FRAME, Message
 
 log = logging.getLogger("socketeer")
 
@@ -35,12 +36,7 @@ Kind = WSMsgType
 
 TEXT: Final = WSMsgType.TEXT
 BINARY: Final = WSMsgType.BINARY
-CONTINUATION: Final = WSMsgType.CONTINUATION
-PING: Final = WSMsgType.PING
-PONG: Final = WSMsgType.PONG
 
-#: Seconds the peer may take to answer a close frame.
-CLOSE_TIMEOUT = 5.0
 #: Bytes of picows' read buffer at first; it grows with what arrives.
 READ_BUFFER = 2048
 
@@ -80,7 +76,7 @@ class Flusher:
             carrier.flush()
 
 
-class PicowsCarrier(WSListener):
+class PicowsCarrier(rules.FrameRules, WSListener):
     """A WebSocket whose frames picows parses. Implements :class:`~socketeer.engine.carriers.base.Carrier`."""
 
     __slots__ = (
@@ -88,8 +84,6 @@ class PicowsCarrier(WSListener):
         "_buffered",
         "_closing",
         "_flusher",
-        "_fragment_count",
-        "_fragment_kind",
         "_fragments",
         "_limits",
         "_max_size",
@@ -108,9 +102,7 @@ class PicowsCarrier(WSListener):
         self._backpressure = backpressure
         self._flusher = flusher
         self._pending: list[bytes] = []
-        self._fragments: bytearray | None = None
-        self._fragment_count = 0
-        self._fragment_kind: WSMsgType = TEXT
+        self._fragments: rules.Fragments | None = None
         self._reading = False
         self._paused = False
         self._closing = False
@@ -144,7 +136,7 @@ class PicowsCarrier(WSListener):
             elif kind is BINARY and frame.fin and self._fragments is None:
                 self.receiver.receive_binary(frame.get_payload_as_bytes())
             else:
-                self._other_frame(kind, frame)
+                self._other_frame(kind.value, frame.get_payload_as_bytes(), bool(frame.fin))
         except Exception:
             log.exception("a message could not be handled; its connection is closed")
             self._fail(1011, "internal error")
@@ -160,76 +152,10 @@ class PicowsCarrier(WSListener):
         self._fail(1002, "reserved bit set without an extension")
         self._after_close(kind)
 
-    def _is_utf8(self, data: bytes) -> bool:
-        try:
-            data.decode()
-        except UnicodeDecodeError:
-            self._fail(1007, "text that is not UTF-8")
-            return False
-        return True
-
-    def _other_frame(self, kind: WSMsgType, frame: WSFrame) -> None:
-        if kind is PING:
-            # Pongs that the peer does not read must not pile up: one is enough.
-            if self._buffered() == 0:
-                self._control(pong_frame(frame.get_payload_as_bytes()))
-        elif kind is PONG:
-            pass
-        elif kind is TEXT or kind is BINARY or kind is CONTINUATION:
-            self._fragment(kind, frame.get_payload_as_bytes(), bool(frame.fin))
-        else:
-            self._peer_closes(frame.get_payload_as_bytes())
-
-    def _fragment(self, kind: WSMsgType, data: bytes, last: bool) -> None:
-        if (self._fragments is None) is (kind is CONTINUATION):
-            self._fail(1002, "fragment out of order")
-            return
-        if self._fragments is None:
-            self._fragments, self._fragment_kind, self._fragment_count = bytearray(), kind, 0
-        self._fragments += data
-        self._fragment_count += 1
-        if len(self._fragments) > self._max_size:
-            self._fail(1009, f"message above {self._max_size} bytes (max_http_buffer_size)")
-        elif self._fragment_count > self._limits.max_fragments:
-            self._fail(1008, f"more than {self._limits.max_fragments} fragments (max_fragments)")
-        elif last:
-            message, self._fragments = bytes(self._fragments), None
-            self._deliver(self._fragment_kind, message)
-
-    def _deliver(self, kind: Kind, message: bytes) -> None:
-        """A whole message, other than one in a single frame without a reserved bit."""
-        if kind is BINARY:
-            self.receiver.receive_binary(message)
-        elif self._is_utf8(message):
-            self.receiver.receive_text(message)
-
-    def _peer_closes(self, payload: bytes) -> None:
-        """Answer a close frame with its own code, and end."""
-        code = int.from_bytes(payload[:2], "big")
-        if not payload:
-            answer, reason = CLOSE_FRAME, "transport close"
-        elif _may_be_sent(code):
-            answer, reason = close_frame(code), "transport close"
-        else:
-            answer, reason = close_frame(1002), "transport error"
-        self._closing = True
-        self._control(answer)
-        self._paused = False
-        self.flush()
-        if self._transport is not None:
-            self._transport.close()
-        self.receiver.carrier_lost(reason, "closed by the peer")
-
-    def _after_close(self, kind: WSMsgType) -> None:
+    def _after_close(self, kind: Kind) -> None:
         """We have sent a close frame: the peer's ends the connection, anything else is dropped."""
         if kind is WSMsgType.CLOSE and self._transport is not None:
             self._transport.close()
-
-    def _fail(self, code: int, description: str) -> None:
-        if self._closing:
-            return
-        self._end(close_frame(code))
-        self.receiver.carrier_lost("transport error", description)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self._resume_waiters()
@@ -254,6 +180,20 @@ class PicowsCarrier(WSListener):
         if not self._paused:
             self._resume_waiters()
 
+    # --- for the rules --------------------------------------------------------------------------
+
+    def _longest(self) -> int:
+        return self._max_size
+
+    def _is_open(self) -> bool:
+        return not self._closing
+
+    def _is_read(self) -> bool:
+        return self._buffered() == 0
+
+    def _keep(self, fragments: rules.Fragments | None) -> None:
+        self._fragments = fragments
+
     # --- outgoing -------------------------------------------------------------------------------
 
     def send(self, message: Message) -> None:
@@ -272,7 +212,6 @@ class PicowsCarrier(WSListener):
             flusher.dirty.append(self)
 
     def _control(self, frame: bytes) -> None:
-        """Queue a control frame, made as a server's."""
         self._pending.append(frame)
 
     def _check_held(self) -> None:
@@ -316,14 +255,22 @@ class PicowsCarrier(WSListener):
             self._end(CLOSE_FRAME)
 
     def _end(self, frame: bytes) -> None:
-        """Send a close frame behind what is pending, and give the peer a moment to answer it."""
+        self._last(frame)
+        if self._transport is not None:
+            asyncio.get_running_loop().call_later(rules.CLOSE_TIMEOUT, self._transport.abort)
+
+    def _leave(self, frame: bytes) -> None:
+        self._last(frame)
+        if self._transport is not None:
+            self._transport.close()
+
+    def _last(self, frame: bytes) -> None:
+        """Send a close frame behind what is pending, whether or not the peer reads."""
         self._closing = True
         self._resume_waiters()
         self._control(frame)
         self._paused = False
         self.flush()
-        if self._transport is not None:
-            asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self._transport.abort)
 
     def abort(self) -> None:
         self._closing = True
@@ -331,11 +278,6 @@ class PicowsCarrier(WSListener):
         self._resume_waiters()
         if self._transport is not None:
             self._transport.abort()
-
-
-def _may_be_sent(code: int) -> bool:
-    """Whether a close frame may carry this code (RFC 6455 section 7.4)."""
-    return 3000 <= code <= 4999 or (1000 <= code <= 1014 and code not in (1004, 1005, 1006))
 
 
 def _discard(data: bytes) -> None:
@@ -352,7 +294,7 @@ def take_over(
     key: str,
     headers: list[tuple[str, str]],
     max_size: int,
-) -> None:
+) -> WSProtocol:
     """Answer a WebSocket handshake on ``transport`` and leave its frames to ``carrier``.
 
     ``key`` is the request's ``Sec-WebSocket-Key``; ``headers`` go into the 101 response.
@@ -386,6 +328,15 @@ def take_over(
         "GET / HTTP/1.1\r\nHost: -\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
     ).encode("latin-1")
-    view = protocol.get_buffer(len(request))
-    view[: len(request)] = request
-    protocol.buffer_updated(len(request))
+    feed(protocol, request)
+    return protocol
+
+
+def feed(protocol: WSProtocol, data: bytes) -> None:
+    """Give picows what somebody else has received."""
+    while data:
+        view = protocol.get_buffer(len(data))
+        size = min(len(view), len(data))
+        view[:size] = data[:size]
+        protocol.buffer_updated(size)
+        data = data[size:]

@@ -9,10 +9,11 @@ import ssl as tls
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from picows import WSFrame, WSHandshakeError, WSMsgType, WSParsedURL, WSTransport, ws_connect
+from picows import WSHandshakeError, WSParsedURL, WSTransport, ws_connect
 
 from socketeer.engine.carriers.base import Receiver
 from socketeer.engine.carriers.picows import SILENT, Flusher, PicowsCarrier
+from socketeer.engine.carriers.rules import PONG
 from socketeer.errors import TransportError
 from socketeer.options import Backpressure, Limits
 from socketeer.protocol.frame import Message
@@ -72,9 +73,9 @@ class PicowsClientCarrier(PicowsCarrier):
             self.flush()
         await asyncio.shield(self._pong)
 
-    def _other_frame(self, kind: WSMsgType, frame: WSFrame) -> None:
-        super()._other_frame(kind, frame)
-        if kind is WSMsgType.PONG:
+    def _other_frame(self, kind: int, payload: bytes, last: bool) -> None:
+        super()._other_frame(kind, payload, last)
+        if kind == PONG:
             self._answered()
 
     def _answered(self) -> None:
