@@ -91,7 +91,7 @@ class RedisBus(BrokerBus):
     async def _listen(self) -> None:
         sub = self._sub
         while sub is not None:
-            reply = await sub.read_response(disable_decoding=True)
+            reply: Any = await sub.read_response(disable_decoding=True)
             if not isinstance(reply, list):  # an answer to a ping while nothing is subscribed
                 self._pong(reply)
             elif reply[0] in {b"message", b"smessage", b"pmessage"}:

@@ -14,7 +14,7 @@ from socketeer.adapters.bus import Bus
 from socketeer.adapters.codec import decode, encode
 from socketeer.adapters.messages import EMITTER, Broadcast, Kind, Message, make
 from socketeer.adapters.wire import Hear
-from socketeer.errors import PacketError
+from socketeer.errors import MessageTooLarge, PacketError
 from socketeer.protocol.msgpack import pack_plain, unpack_plain
 from socketeer.server.adapter import Adapter, Target
 
@@ -45,7 +45,7 @@ _REQUESTS = {
     Kind.SERVER_SIDE_EMIT: _Type.SERVER_SIDE_EMIT,
     Kind.BROADCAST: _Type.BROADCAST,
 }
-_KINDS = {type_: kind for kind, type_ in _REQUESTS.items()}
+_KINDS: dict[int, Kind] = {type_: kind for kind, type_ in _REQUESTS.items()}
 
 
 class ClassicWire:
@@ -175,17 +175,19 @@ class ClassicWire:
             request = _mapping(decode(payload))
             if request.get("uid") != self._uid:
                 self._heard(self._request(request))
-        except PacketError as error:
+        except (PacketError, MessageTooLarge) as error:  # or what it asks for is too large
             self.bus.health.reject(error, self._requests)
 
     def _request(self, request: dict[str, Any]) -> Message | None:
-        type_, uid = request.get("type"), _text(request.get("uid") or EMITTER)
+        type_, uid = request.get("type"), _text(request.get("uid", EMITTER))
+        if not isinstance(type_, int):
+            raise PacketError(f"expected a request's type, got {type_!r:.100}")
         if type_ in {_Type.SOCKETS, _Type.ALL_ROOMS}:
             self._tell_names(type_, uid, request)
             return None
-        kind = _KINDS.get(type_)  # type: ignore[arg-type]
+        kind = _KINDS.get(type_)
         if kind is None:
-            raise PacketError(f"expected a request's type, got {type_!r:.100}")
+            raise PacketError(f"expected a request's type from 0 to 7, got {type_}")
         if "opts" not in request and "sid" in request:
             request = self._modern(uid, request)
         if kind is Kind.SERVER_SIDE_EMIT:
