@@ -4,6 +4,8 @@
 https://socket.io/docs/v4/adapter/.
 """
 
+from socketeer.adapters.redis import RedisAdapter
+from socketeer.adapters.redis_sharded import ShardedRedisAdapter
 from socketeer.server.adapter import (
     Adapter,
     AdapterHost,
@@ -22,7 +24,9 @@ __all__ = [
     "Capabilities",
     "Flags",
     "MemoryAdapter",
+    "RedisAdapter",
     "RestoredSession",
+    "ShardedRedisAdapter",
     "SocketDetails",
     "StoredSession",
     "Target",
