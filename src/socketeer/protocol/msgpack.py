@@ -244,12 +244,22 @@ def pack_plain(value: Any) -> bytes:
         raise TypeError(f"cannot send {error}") from None
 
 
+#: Passes over one value, and refuses what follows it.
+_WHOLE: Final = msgspec.msgpack.Decoder(msgspec.Raw).decode
+
+
 def unpack_plain(data: bytes) -> Any:
     """One MessagePack value, with the extensions that notepack.io and @msgpack/msgpack write.
 
     Raises:
         PacketError: it is none.
     """
+    try:
+        _WHOLE(data)
+    except RecursionError:
+        raise PacketError("invalid payload: nested too deep") from None
+    except ValueError as error:
+        raise PacketError(f"invalid payload: {error}") from None
     value = _decode(data)
     return None if value is _NOTHING else value
 
