@@ -22,7 +22,9 @@ def test_up_to_the_limit_all_is_well(bus: Bus, size: int) -> None:
 
 
 def test_above_it_the_error_says_which_option_to_change(bus: Bus) -> None:
-    with pytest.raises(MessageTooLarge, match=r"at most 10 bytes for the test's bus \(max_message_size\), got 11"):
+    with pytest.raises(
+        MessageTooLarge, match=r"at most 10 bytes for the test's bus \(max_message_size\), got 11"
+    ):
         check_size(bus, b"x" * 11)
 
 
