@@ -1,48 +1,90 @@
-"""The plain wire: which channels, and what is heard on them."""
+"""Messages on channels: their names, which are the official sharded adapter's, and who hears what."""
 
 from __future__ import annotations
-
-import asyncio
 
 import pytest
 
 from socketeer.adapters.channels import ChannelWire
 from socketeer.adapters.codec import encode
-from socketeer.adapters.messages import Kind, Message
+from socketeer.adapters.messages import Answer, Kind, Message
 from tests.adapters.bus import Exchange, LoopBus
+from tests.engine.fakes import settle
 
 
-async def turns() -> None:
-    for _ in range(3):
-        await asyncio.sleep(0)
+class Node:
+    """A wire, and what it has heard."""
+
+    def __init__(self, exchange: Exchange, uid: str, nsp: str = "/") -> None:
+        self.bus = LoopBus(exchange)
+        self.wire = ChannelWire(self.bus, nsp, "socket.io")
+        self.heard: list[Message] = []
+        self.wire.open(uid, self.heard.append)
+
+
+def beat(uid: str, nsp: str = "/") -> Message:
+    return Message(Kind.HEARTBEAT, nsp, uid)
+
+
+@pytest.fixture
+def exchange() -> Exchange:
+    return Exchange()
 
 
 @pytest.mark.parametrize("nsp", ["/", "/chat"])
-async def test_channels_and_who_hears(nsp: str) -> None:
-    exchange = Exchange()
-    heard: list[tuple[str, Kind, str]] = []
-    wires = [ChannelWire(LoopBus(exchange), nsp, "socket.io") for _ in range(3)]
-    for number, wire in enumerate(wires):
-        wire.open(f"n{number}", lambda message, n=number: heard.append((f"n{n}", message.kind, message.uid)))  # type: ignore[misc]
-    assert set(exchange.receivers) == {f"socket.io#{nsp}#", *(f"socket.io#{nsp}#n{n}#" for n in range(3))}
-    assert await wires[0].server_count() == 3
-    wires[0].send(Message(Kind.HEARTBEAT, nsp, "n0"))
-    wires[2].answer("n1", Message(Kind.HEARTBEAT, nsp, "n2"))
-    await turns()
-    assert heard == [("n1", Kind.HEARTBEAT, "n0"), ("n2", Kind.HEARTBEAT, "n0"), ("n1", Kind.HEARTBEAT, "n2")]
-    for wire in wires:
-        wire.close()
+def test_the_channels_have_the_official_names(exchange: Exchange, nsp: str) -> None:
+    node = Node(exchange, "a", nsp)
+    assert set(exchange.receivers) == {f"socket.io#{nsp}#", f"socket.io#{nsp}#a#"}
+    node.wire.close()
     assert not any(exchange.receivers.values())
 
 
-async def test_of_another_namespace_and_of_nobody() -> None:
-    bus = LoopBus(Exchange())
-    wire = ChannelWire(bus, "/", "socket.io")
-    heard: list[Message] = []
-    wire.open("me", heard.append)
-    for message in (Message(Kind.HEARTBEAT, "/other", "x"), Message(Kind.HEARTBEAT, "/", "me")):
-        bus.publish("socket.io#/#", encode(message.plain()))
-    bus.publish("socket.io#/#", b'{"type":1}')
-    await turns()
-    assert heard == []
-    assert bus.health.rejected == 1
+async def test_others_hear_and_oneself_does_not(exchange: Exchange) -> None:
+    a, b, c = (Node(exchange, uid) for uid in "abc")
+    a.wire.send(beat("a"))
+    b.wire.send(beat("b"))
+    await settle()
+    assert (a.heard, b.heard, c.heard) == ([beat("b")], [beat("a")], [beat("a"), beat("b")])
+    assert [node.bus.health.rejected for node in (a, b, c)] == [0, 0, 0]
+
+
+async def test_an_answer_reaches_who_has_asked(exchange: Exchange) -> None:
+    a, b, c = (Node(exchange, uid) for uid in "abc")
+    answer = Message(Kind.BROADCAST_ACK, "/", "a", Answer(request_id="r1", packet=b"x"))
+    a.wire.answer("b", answer)
+    await settle()
+    assert (a.heard, b.heard, c.heard) == ([], [answer], [])
+
+
+async def test_another_namespace_is_not_heard(exchange: Exchange) -> None:
+    node, chat = Node(exchange, "a"), Node(exchange, "b", "/chat")
+    chat.wire.send(beat("b", "/chat"))
+    node.bus.publish("socket.io#/#", encode(beat("b", "/chat").plain()))
+    await settle()
+    assert node.heard == []
+    node.bus.publish("socket.io#/#", encode(beat("b").plain()))
+    await settle()
+    assert node.heard == [beat("b")]
+
+
+async def test_what_is_no_message_is_counted_and_what_follows_is_heard(exchange: Exchange) -> None:
+    node = Node(exchange, "a")
+    for payload in (b"\xc1", b"{}", encode(beat("b").plain())):
+        node.bus.publish("socket.io#/#", payload)
+    await settle()
+    assert node.bus.health.rejected == 2
+    assert node.heard == [beat("b")]
+
+
+async def test_what_is_on_its_way_at_the_end_is_not_heard(exchange: Exchange) -> None:
+    node = Node(exchange, "a")
+    receive = node.wire.receive
+    node.wire.close()
+    receive(encode(beat("b").plain()))
+    assert node.heard == []
+
+
+async def test_the_nodes_are_those_that_listen(exchange: Exchange) -> None:
+    a, b, _ = Node(exchange, "a"), Node(exchange, "b"), Node(exchange, "c", "/chat")
+    assert await a.wire.server_count() == 2
+    b.wire.close()
+    assert await a.wire.server_count() == 1

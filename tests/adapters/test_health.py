@@ -1,4 +1,4 @@
-"""How it stands with a broker, and what the log says of it."""
+"""How the link stands, what is counted, and that the log says each thing once."""
 
 from __future__ import annotations
 
@@ -7,28 +7,71 @@ import pytest
 from socketeer.adapters.health import Health, LinkState
 
 
-def test_a_reason_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    health = Health("Broker at there")
-    health.connecting()
-    assert (health.state, health.ok) == (LinkState.CONNECTING, False)
-    for reason in ("refused", "refused", "no answer in time"):
-        health.away(reason)
-    assert (health.state, health.reason, health.reconnections) == (LinkState.AWAY, "no answer in time", 0)
+@pytest.fixture
+def health() -> Health:
+    return Health("Broker at 127.0.0.1:1")
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    lines = [record.getMessage() for record in caplog.records]
+    assert all(line.isprintable() for line in lines)
+    caplog.clear()
+    return lines
+
+
+def test_a_link_that_comes_up_and_ends_says_nothing(health: Health, caplog: pytest.LogCaptureFixture) -> None:
+    states = [health.state]
+    for step in (health.connecting, health.up, health.connecting, health.idle):
+        step()
+        states.append(health.state)
+    assert states == [LinkState.IDLE, LinkState.CONNECTING, LinkState.UP, LinkState.UP, LinkState.IDLE]
+    assert said(caplog) == []
+
+
+def test_each_reason_is_said_once(health: Health, caplog: pytest.LogCaptureFixture) -> None:
     health.up()
-    health.away("closed")
+    for reason in ("refused", "refused", "refused", "no answer", "no answer"):
+        health.away(reason)
+        assert (health.ok, health.reason) == (False, reason)
+    assert [line.split(": ")[1].split(";")[0] for line in said(caplog)] == ["refused", "no answer"]
+    health.up()
+    assert (health.ok, health.reason) == (True, None)
+    assert said(caplog) == ["Broker at 127.0.0.1:1 is back"]
+    health.away("no answer")
+    assert len(said(caplog)) == 1, "it is another break, and news"
+
+
+def test_a_reason_is_one_escaped_line_and_not_long(health: Health, caplog: pytest.LogCaptureFixture) -> None:
+    health.away("gone\r\n2026-01-01 all is well\x1b[2J" + "x" * 10_000)
+    (line,) = said(caplog)
+    assert r"gone\r\n2026" in line
+    assert len(line) < 500
+
+
+def test_a_reconnection_is_counted_when_it_is_made(health: Health) -> None:
+    health.connecting()
+    health.away("not there yet")
+    health.up()
+    assert health.reconnections == 0, "it was the first time"
+    health.away("broke")
+    health.away("still broken")
+    assert health.reconnections == 0
+    health.up()
+    health.up()
     assert health.reconnections == 1
     health.idle()
-    assert (health.state, health.reason) == (LinkState.IDLE, None)
-    said = [record.getMessage() for record in caplog.records]
-    assert len(said) == 4
-    assert "refused; delivery on this node goes on" in said[0]
-    assert said[2] == "Broker at there is back"
+    health.away("not there yet")
+    health.up()
+    assert health.reconnections == 1
 
 
-def test_what_is_rejected_is_counted_and_seldom_said(caplog: pytest.LogCaptureFixture) -> None:
-    health = Health("Broker")
-    for _ in range(120):
-        health.reject(ValueError("line\nbreak"), "a\nb")
-    assert health.rejected == 120
-    assert len(caplog.records) == 3
-    assert all("\n" not in record.getMessage() for record in caplog.records)
+def test_rejects_are_said_with_the_first_the_tenth_the_hundredth(
+    health: Health, caplog: pytest.LogCaptureFixture
+) -> None:
+    numbers = []
+    for number in range(1, 1001):
+        health.reject(ValueError("what\nis this"), "a\nchannel")
+        if said(caplog):
+            numbers.append(number)
+    assert numbers == [1, 10, 100, 1000]
+    assert health.rejected == 1000

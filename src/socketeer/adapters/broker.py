@@ -78,14 +78,23 @@ class Outgoing:
         elif self._outcome is not True:
             raise self._outcome
 
+    @property
+    def refused(self) -> bool:
+        """Whether it has failed."""
+        return isinstance(self._outcome, Exception)
+
     def accepted(self) -> None:
-        """The broker has it."""
+        """The broker has it, unless it has been refused."""
+        if self._outcome is not False:
+            return
         self._outcome = True
         if self._future is not None and not self._future.done():
             self._future.set_result(None)
 
     def failed(self, error: Exception) -> None:
         """The broker will not get it, or nobody knows."""
+        if self._outcome is not False:
+            return
         self._outcome = error
         if self._future is not None and not self._future.done():
             self._future.set_exception(error)
@@ -107,9 +116,13 @@ class BrokerBus(ABC):
         self.max_message_size = max_message_size
         self._users = 0
         self._task: asyncio.Task[None] | None = None
+        self._ended: asyncio.Task[None] | None = None
+        """The task of before, which may still be giving back its connection."""
         self._queue: deque[Outgoing] = deque()
         self._queued = 0
         """Bytes in the queue."""
+        self._last: Outgoing | None = None
+        """What was queued last: who waits for it has waited for all."""
         self._receivers: dict[str, tuple[Receive, ...]] = {}
         self._changed: dict[str, None] = {}
         """Channels whose subscription the broker may not know of yet."""
@@ -149,9 +162,9 @@ class BrokerBus(ABC):
     def start(self) -> None:
         """Connect, in the background."""
         self._users += 1
-        if self._users == 1:
+        if self._task is None:  # else it is in use, or about to be closed, and goes on
             self._wake = asyncio.Event()
-            self._task = asyncio.get_running_loop().create_task(self._run())
+            self._task = asyncio.get_running_loop().create_task(self._run(self._ended))
 
     def publish(self, channel: str, payload: bytes) -> Awaitable[None]:
         """Queue a message."""
@@ -166,6 +179,7 @@ class BrokerBus(ABC):
             outgoing.failed(BrokerUnavailable(f"{self.health.name}: {reason}"))
             return outgoing
         self._queue.append(outgoing)
+        self._last = outgoing
         self._queued += size
         self._stir()
         return outgoing
@@ -185,9 +199,11 @@ class BrokerBus(ABC):
 
     async def settled(self) -> None:
         """Wait until the broker knows of every subscription."""
-        if not self.health.ok and self.health.reason is not None:
-            raise BrokerUnavailable(f"{self.health.name}: {self.health.reason}")
-        if self._changed or not self.health.ok:
+        reason = "nothing serves yet" if self._task is None else self.health.reason
+        if reason is not None:
+            raise BrokerUnavailable(f"{self.health.name}: {reason}")
+        # What the broker is being told of at the moment is in neither.
+        if not self.health.ok or self._changed or self._active != self._receivers.keys():
             future = asyncio.get_running_loop().create_future()
             self._settling.append(future)
             await future
@@ -204,20 +220,24 @@ class BrokerBus(ABC):
         task = self._task
         if self._users or task is None:  # somebody uses it again meanwhile
             return
-        self._task = None
+        # Whoever starts it again while the task ends finds it as new.
+        self._task, self._ended = None, task
         task.cancel()
-        await asyncio.wait({task})
+        closed = BrokerUnavailable(f"{self.health.name}: closed")
         self.health.idle()
-        self._lose(list(self._queue), BrokerUnavailable(f"{self.health.name}: closed"))
+        self._lose(list(self._queue), closed)
         self._queue.clear()
         self._queued = 0
+        self._last = None
+        self._settle(closed)
+        await asyncio.wait({task})
 
     async def _see_off(self) -> None:
         """Wait until what is queued has left, for a while."""
-        if self._queue and self.health.ok:
-            with suppress(TimeoutError, BrokerUnavailable):
+        if self._last is not None and self.health.reason is None:
+            with suppress(Exception):  # it is lost, then, and counted
                 async with asyncio.timeout(_FAREWELL):
-                    await self._queue[-1]
+                    await self._last
 
     # --- for engines -----------------------------------------------------------------------------------
 
@@ -242,7 +262,9 @@ class BrokerBus(ABC):
     def _stir(self) -> None:
         self._wake.set()
 
-    async def _run(self) -> None:
+    async def _run(self, before: asyncio.Task[None] | None) -> None:
+        if before is not None and not before.done():
+            await asyncio.wait({before})
         options = self.options
         backoff = Backoff(
             ReconnectOptions(
@@ -274,10 +296,7 @@ class BrokerBus(ABC):
         text = _words(error)
         self.health.away(text)
         unavailable = BrokerUnavailable(f"{self.health.name}: {text}")
-        settling, self._settling = self._settling, []
-        for future in settling:
-            if not future.done():
-                future.set_exception(unavailable)
+        self._settle(unavailable)
 
     async def _watch(self) -> None:
         while True:
@@ -293,10 +312,11 @@ class BrokerBus(ABC):
             elif not self.health.ok:
                 backoff.reset()
                 self.health.up()
+            elif self._settling:
+                self._settle()
             elif self._queue:
                 await self._send_some()
             else:
-                self._settle()
                 wake.clear()
                 await wake.wait()
 
@@ -310,11 +330,15 @@ class BrokerBus(ABC):
             self._active.update(add)
             self._active.difference_update(remove)
 
-    def _settle(self) -> None:
+    def _settle(self, error: Exception | None = None) -> None:
         settling, self._settling = self._settling, []
         for future in settling:
-            if not future.done():
+            if future.done():
+                continue
+            if error is None:
                 future.set_result(None)
+            else:
+                future.set_exception(error)
 
     async def _send_some(self) -> None:
         batch, size = [], 0
@@ -330,9 +354,11 @@ class BrokerBus(ABC):
             # The broker may have got some of them: sent once more, they might arrive twice.
             self._lose(batch, BrokerUnavailable(f"{self.health.name}: {_words(error)}"))
             raise
-        self.health.published += len(batch)
         for outgoing in batch:
             outgoing.accepted()
+        refused = sum(outgoing.refused for outgoing in batch)
+        self.health.lost += refused
+        self.health.published += len(batch) - refused
 
     def _lose(self, batch: Sequence[Outgoing], error: Exception) -> None:
         self.health.lost += len(batch)
@@ -341,6 +367,8 @@ class BrokerBus(ABC):
 
 
 def _words(error: BaseException) -> str:
+    if isinstance(error, asyncio.CancelledError):
+        return "the connection was closed"
     return "no answer in time" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 log = logging.getLogger("socketeer")
@@ -40,6 +40,8 @@ class Health:
     """Messages that were dropped because they were not what a node of this cluster would send."""
     reconnections: int = 0
     """How often the link was made again after it had been up."""
+    _was_up: bool = field(default=False, init=False, repr=False)
+    """Since it was idle."""
 
     @property
     def ok(self) -> bool:
@@ -55,18 +57,21 @@ class Health:
         """The link is there."""
         if self.state is LinkState.AWAY and self.reason is not None:
             log.warning("%s is back", self.name)
+        if self.state is LinkState.AWAY and self._was_up:
+            self.reconnections += 1
+        self._was_up = True
         self.state, self.reason = LinkState.UP, None
 
     def away(self, reason: str) -> None:
         """The link broke, or could not be made; said in the log once, until the reason is another."""
-        if self.state is LinkState.UP:
-            self.reconnections += 1
         if reason != self.reason:
-            log.warning("%s: %.300s; delivery on this node goes on, trying again", self.name, reason)
+            said = "".join(each if each.isprintable() else repr(each)[1:-1] for each in reason[:300])
+            log.warning("%s: %s; delivery on this node goes on, trying again", self.name, said)
         self.state, self.reason = LinkState.AWAY, reason
 
     def idle(self) -> None:
         """Nobody uses the link any more."""
+        self._was_up = False
         self.state, self.reason = LinkState.IDLE, None
 
     def reject(self, error: Exception, channel: str) -> None:

@@ -19,12 +19,14 @@ class Inquiry(Replies):
     known (heartbeats), else by their number.
     """
 
-    __slots__ = ("_early", "_nodes", "_number", "_remote")
+    __slots__ = ("_early", "_known", "_nodes", "_number", "_remote")
 
     def __init__(self) -> None:
         super().__init__()
         self.expect()  # until it is known which nodes there are
         self._early: list[str] | None = []
+        self._known: frozenset[str] = frozenset()
+        """Those that were waited for at first, by their ids."""
         self._nodes: set[str] = set()
         """Those that have not said all that they have to say, by their ids."""
         self._number = 0
@@ -38,6 +40,7 @@ class Inquiry(Replies):
             self._number = nodes
             count = nodes
         else:
+            self._known = frozenset(nodes)
             self._nodes = set(nodes)
             count = len(self._nodes)
         for _ in range(count):
@@ -60,6 +63,8 @@ class Inquiry(Replies):
 
     def node_asks(self, uid: str, clients: int) -> None:
         """A node has asked so many of its clients."""
+        if self._has_spoken(uid):
+            return
         self._remote += clients
         self._missing += clients
         self.node_done(uid)
@@ -72,8 +77,14 @@ class Inquiry(Replies):
 
     def node_answers(self, uid: str, values: Collection[Any]) -> None:
         """A node has answered for itself."""
+        if self._has_spoken(uid):
+            return
         self.responses.extend(values)
         self.node_done(uid)
+
+    def _has_spoken(self, uid: str) -> bool:
+        """Whether all is said that a node has to say; where only numbers are known, nobody can tell."""
+        return uid in self._known and uid not in self._nodes
 
 
 class Asked:

@@ -6,6 +6,7 @@ broker is checked here, whatever its format was: who can write to the broker nee
 
 from __future__ import annotations
 
+import math
 from enum import IntEnum
 from typing import Any, Final
 
@@ -122,6 +123,9 @@ class Broadcast(_Data):
         args = self.packet.data
         if not args or not isinstance(args[0], (str, int)) or args[0] in RESERVED_EVENTS:
             raise PacketError(f"expected an event that may be emitted, got {args[:1]!r:.100}")
+        timeout = self.opts.flags.timeout
+        if timeout is not None and not math.isfinite(timeout):
+            raise PacketError(f"expected milliseconds for a time-out, got {timeout}")
 
 
 class Membership(_Data):

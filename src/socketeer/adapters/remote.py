@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,8 +65,9 @@ def details(fetched: FetchedSocket) -> RemoteDetails:
     for name in _TEXTS:
         if isinstance(said.get(name), str):
             setattr(handshake, name, said[name])
-    if isinstance(said.get("issued"), (int, float)):
-        handshake.issued = int(said["issued"])
+    issued = said.get("issued")
+    if isinstance(issued, (int, float)) and math.isfinite(issued):
+        handshake.issued = int(issued)
     handshake.secure = said.get("secure") is True
     handshake.xdomain = said.get("xdomain") is True
     return RemoteDetails(fetched.id, {str(room) for room in fetched.rooms}, fetched.data, handshake)

@@ -46,7 +46,6 @@ class _Envelope(msgspec.Struct, gc=False):
 
 
 _open = msgspec.msgpack.Decoder(_Envelope).decode
-_whole = msgspec.msgpack.Decoder(msgspec.Raw).decode
 
 
 class MsgpackParser:
@@ -245,6 +244,10 @@ def pack_plain(value: Any) -> bytes:
         raise TypeError(f"cannot send {error}") from None
 
 
+#: Passes over one value, and refuses what follows it.
+_WHOLE: Final = msgspec.msgpack.Decoder(msgspec.Raw).decode
+
+
 def unpack_plain(data: bytes) -> Any:
     """One MessagePack value, with the extensions that notepack.io and @msgpack/msgpack write.
 
@@ -252,9 +255,11 @@ def unpack_plain(data: bytes) -> Any:
         PacketError: it is none.
     """
     try:
-        _whole(data or b"\xc0")
-    except (ValueError, RecursionError) as error:
-        raise PacketError(f"expected one MessagePack value: {error}") from None
+        _WHOLE(data)
+    except RecursionError:
+        raise PacketError("invalid payload: nested too deep") from None
+    except ValueError as error:
+        raise PacketError(f"invalid payload: {error}") from None
     value = _decode(data)
     return None if value is _NOTHING else value
 
