@@ -7,11 +7,12 @@ import json
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from interop.harness import HERE, Process
+from socketeer import Emitter
 from socketeer.adapters import RedisAdapter, ShardedRedisAdapter
 from socketeer.server.adapter import AdapterFactory
 from socketeer.server.server import BaseServer
@@ -41,8 +42,8 @@ def hidden(value: Any) -> Any:
 class Mixed:
     """One server of each kind, with one client each."""
 
-    def __init__(self, mode: str, io: BaseServer, process: Process) -> None:
-        self.mode, self.io, self.process = mode, io, process
+    def __init__(self, mode: str, key: str, io: BaseServer, process: Process) -> None:
+        self.mode, self.key, self.io, self.process = mode, key, io, process
         self.stage = Stage([io], 10.0)
         self.client = self.stage.enter(0)
         self.client.socket.join("python-room")
@@ -75,7 +76,7 @@ async def cluster(mode: str, node: str) -> AsyncIterator[Mixed]:
     try:
         await asyncio.to_thread(process.find, lambda each: "answer" in each)
         io.start()
-        mixed = Mixed(mode, io, process)
+        mixed = Mixed(mode, key, io, process)
         await io.adapter.ready()  # type: ignore[attr-defined]
         assert await io.adapter.server_count() == await mixed.node("count") == 2
         yield mixed
@@ -175,3 +176,17 @@ async def test_the_emitter_of_javascript_is_heard(classic: Mixed) -> None:
     assert await classic.heard() == ["news", BINARY]
     await classic.node("emitterJoin", ["python-room"], "moved")
     await classic.stage.until(lambda: "moved" in classic.client.socket.rooms, "Python's socket joins")
+
+
+async def test_our_emitter_is_heard_by_javascript(mixed: Mixed) -> None:
+    adapter = adapter_for(mixed.mode, requirements.redis(), mixed.key)
+    async with Emitter(cast(Any, adapter)) as emitter:
+        await emitter.to("node-room").except_("python-room").emit("news", 1, BINARY)
+        assert await mixed.find("event") == ["news", 1, hidden(BINARY)]
+        await emitter.in_("node-room").sockets_join("new")
+        await emitter.to(["new", "nowhere"]).emit("news", 2)  # a new room has no channel yet
+        assert await mixed.find("event") == ["news", 2]
+        await emitter.server_side_emit("question", 3)
+        assert await mixed.find("told") == 3
+        await emitter.in_("new").disconnect_sockets()
+        assert await mixed.find("event") == ["disconnect", "io server disconnect"]

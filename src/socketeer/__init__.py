@@ -4,14 +4,17 @@
 """
 
 from socketeer._version import __version__
+from socketeer.adapters.emitter import Emitter
 from socketeer.client.blocking import BlockingClient
 from socketeer.client.client import Client
 from socketeer.client.events import Event, Overflow
 from socketeer.client.socket import ClientSocket
 from socketeer.errors import (
     AckTimeout,
+    BrokerUnavailable,
     ConnectionRefused,
     InvalidPayload,
+    MessageTooLarge,
     OptionError,
     PacketError,
     PeerError,
@@ -38,16 +41,19 @@ __all__ = [
     "Backpressure",
     "BlockingClient",
     "BroadcastOperator",
+    "BrokerUnavailable",
     "Client",
     "ClientSocket",
     "Compression",
     "ConnectionRefused",
     "Cookie",
     "Cors",
+    "Emitter",
     "Event",
     "InvalidPayload",
     "Limits",
     "Message",
+    "MessageTooLarge",
     "Namespace",
     "OptionError",
     "Overflow",

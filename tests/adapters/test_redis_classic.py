@@ -49,11 +49,11 @@ class Node:
 
 async def test_a_broadcast_is_what_the_official_adapter_sends() -> None:
     node = Node()
-    wire, own, uid = node.adapter.wire, node.adapter.uid, "pWQd_I"
+    own, uid = node.adapter.uid, "pWQd_I"
     heard = node.listen("socket.io#/#r1#")
-    wire._uid = uid
+    node.adapter.uid = uid
     node.io.to("r1").except_("r2").volatile.compress(False).emit("hi")
-    wire._uid = own
+    node.adapter.uid = own
     await asyncio.sleep(0)
     official = (
         "93a6" + uid.encode().hex() + "83a47479706502a46461746191a26869a36e7370a12f83a5726f6f6d7391a27231"

@@ -63,10 +63,11 @@ OWNERS = {
     "socket.handshake": _names(Handshake),
     "RemoteSocket": _names(RemoteSocket),
     "Adapter": _names(Adapter),
+    "Emitter": _names(socketeer.Emitter),
     "Ack": _names(socketeer.Ack),
     "AckTimeout": _names(socketeer.AckTimeout()),
     "socketeer.testing": set(testing.__all__),
-    "nsp.on(...)": set(namespace._SERVER_EVENTS),
+    "nsp.on(...)": set(namespace.SERVER_EVENTS),
     "socket.on(...)": set(LOCAL_EVENTS),
     "socket.conn.on(...)": set(Session.events),
     "io.engine.on(...)": set(EngineServer.events),
@@ -102,6 +103,7 @@ WITHIN = {
         ),
         *("socket_handlers", "wheel", "when_vacant"),
     },
+    "Emitter": {"tell"},
     "socket": {
         *(
             "acks",

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from socketeer.adapters.broker import BrokerBus, LinkOptions, Outgoing
+from socketeer.adapters.bus import Bus
 from socketeer.adapters.cluster import ClusterAdapter
 from socketeer.adapters.redis_classic import ClassicWire
 from socketeer.checks import positive, whole
@@ -206,9 +207,13 @@ class RedisAdapter:
         self._patience = requests_timeout
         self._specific = publish_on_specific_response_channel
 
+    def wire(self, nsp: str, bus: Bus) -> ClassicWire:
+        """The format of one namespace, over this bus."""
+        return ClassicWire(bus, nsp, self._key, specific=self._specific)
+
     def __call__(self, nsp: AdapterHost) -> ClusterAdapter:
         """The adapter of a namespace."""
-        wire = ClassicWire(self.bus, nsp.name, self._key, specific=self._specific)
+        wire = self.wire(nsp.name, self.bus)
         adapter = ClusterAdapter(nsp, wire, self._patience)
         wire.local = adapter
         return adapter

@@ -100,9 +100,9 @@ class ClassicWire:
         """Tell all nodes."""
         data = message.data
         if isinstance(data, Broadcast):
-            return self._broadcast(data)
+            return self._broadcast(message.uid, data)
         body = {} if data is None else data.plain()
-        request: dict[str, Any] = {"uid": self._uid}
+        request: dict[str, Any] = {"uid": message.uid}
         if "requestId" in body:
             request["requestId"] = body.pop("requestId")
         request["type"] = int(_REQUESTS[message.kind])
@@ -113,15 +113,15 @@ class ClassicWire:
             request["data"] = body.pop("packet")
         return self.bus.publish(self._requests, encode(request | body))
 
-    def _broadcast(self, data: Broadcast) -> Awaitable[None]:
+    def _broadcast(self, uid: str, data: Broadcast) -> Awaitable[None]:
         packet = {**data.packet.plain(), "nsp": self.nsp}
         opts = data.opts.plain()
         if data.request_id is None:
             rooms = data.opts.rooms
             channel = f"{self._channel}{rooms[0]}#" if len(rooms) == 1 else self._channel
-            return self.bus.publish(channel, pack_plain([self._uid, packet, opts]))
+            return self.bus.publish(channel, pack_plain([uid, packet, opts]))
         request = {
-            "uid": self._uid,
+            "uid": uid,
             "requestId": data.request_id,
             "type": int(_Type.BROADCAST),
             "packet": packet,

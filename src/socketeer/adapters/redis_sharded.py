@@ -123,8 +123,12 @@ class ShardedRedisAdapter:
         self._mode = subscription_mode
         self._patience = requests_timeout
 
+    def wire(self, nsp: str, bus: Bus) -> ShardedWire:
+        """The format of one namespace, over this bus."""
+        return ShardedWire(bus, nsp, self._prefix, self._mode)
+
     def __call__(self, nsp: AdapterHost) -> ClusterAdapter:
         """The adapter of a namespace."""
-        wire = ShardedWire(self.bus, nsp.name, self._prefix, self._mode)
+        wire = self.wire(nsp.name, self.bus)
         kind = ClusterAdapter if self._mode == "static" else _DynamicAdapter
         return kind(nsp, wire, self._patience)

@@ -98,6 +98,15 @@ class LoopThread:
             future.cancel()
             raise
 
+    def post(self, function: Callable[..., Any], *args: Any) -> None:
+        """Have ``function`` called in the loop's thread; nobody waits for it.
+
+        Raises:
+            UsageError: as by :meth:`run`.
+        """
+        self._check()
+        self._loop.call_soon_threadsafe(function, *args)
+
     def _check(self) -> None:
         if self._process != os.getpid():
             raise UsageError(

@@ -182,7 +182,7 @@ class Namespace(Broadcasting, SharedListening):
         return (self._handlers,) if shared is None else (self._handlers, shared)
 
     def _place(self, event: str) -> tuple[HandlerTable, Payload]:
-        return self._handlers, Payload.NONE if event in _SERVER_EVENTS else Payload.ALL
+        return self._handlers, Payload.NONE if event in SERVER_EVENTS else Payload.ALL
 
     def _shared_place(self, event: str) -> tuple[HandlerTable, Payload]:
         if event in WELCOME_EVENTS:
@@ -238,7 +238,7 @@ class Namespace(Broadcasting, SharedListening):
     ) -> None:
         """Another node has emitted ``args[0]``; for the adapter."""
         event, *rest = args
-        handlers = () if event in _SERVER_EVENTS else self._handlers.take(event)
+        handlers = () if event in SERVER_EVENTS else self._handlers.take(event)
         if handlers:
             run_handlers(handlers, event, rest, None if ack is None else Ack(ack), _listener_failed)
 
@@ -366,11 +366,11 @@ class Namespace(Broadcasting, SharedListening):
 
 
 #: Events that a server tells itself; no other node may.
-_SERVER_EVENTS = frozenset({"connect", "connection", "new_namespace", "error"})
+SERVER_EVENTS = frozenset({"connect", "connection", "new_namespace", "error"})
 
 
 def _check_server_event(event: str) -> None:
-    if event in _SERVER_EVENTS:
+    if event in SERVER_EVENTS:
         raise ReservedEventError(f'"{event}" is a reserved event name')
 
 
