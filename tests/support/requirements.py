@@ -58,6 +58,11 @@ def gcc() -> str:
     return _command("gcc", ("gcc",), "install gcc, with its sanitizers")
 
 
+def nginx() -> str:
+    """The path of nginx."""
+    return _command("nginx", ("nginx", "/usr/sbin/nginx"), "install nginx")
+
+
 def chromium() -> str:
     """The path of Chromium or Chrome; the variable ``CHROMIUM`` names another one."""
     named = os.environ.get("CHROMIUM")
