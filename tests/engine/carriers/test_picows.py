@@ -11,7 +11,7 @@ import pytest
 from picows import WSTransport
 
 from socketeer.engine.carriers import rules
-from socketeer.engine.carriers.picows import Flusher, PicowsCarrier, take_over
+from socketeer.engine.carriers.picows import FLUSHED, Flusher, PicowsCarrier, take_over
 from socketeer.options import Backpressure, Limits
 from socketeer.protocol.frame import Message, text_frame
 from tests.engine.carriers.contract import CASES, run
@@ -309,3 +309,25 @@ def test_a_flusher_wakes_once_for_any_number() -> None:
         assert sent == [text_frame(b"4hello") * 2] * 3
         carriers[0].send(Message(b"4again"))
         assert len(calls) == 1
+
+
+async def test_a_broadcast_to_very_many_leaves_turns_to_others() -> None:
+    """What they are sent meanwhile stays behind it."""
+    loop = asyncio.get_running_loop()
+    flusher = Flusher(loop)
+    carriers = [PicowsCarrier(1000, Limits(), Backpressure(), flusher) for _ in range(2 * FLUSHED + 1)]
+    sent: dict[PicowsCarrier, list[bytes]] = {carrier: [] for carrier in carriers}
+    for carrier in carriers:
+        carrier._write = sent[carrier].append
+        carrier.send(Message(b"4hello"))
+
+    turns = []
+    while not all(sent.values()):
+        await asyncio.sleep(0)
+        turns.append(sum(map(bool, sent.values())))
+        carriers[-1].send(Message(b"4%d" % len(turns)))
+    assert turns == [FLUSHED, 2 * FLUSHED, 2 * FLUSHED + 1]
+
+    await asyncio.sleep(0)
+    assert b"".join(sent[carriers[-1]]) == b"".join(map(text_frame, (b"4hello", b"41", b"42", b"43")))
+    assert all(sent[carrier] == [text_frame(b"4hello")] for carrier in carriers[:-1])

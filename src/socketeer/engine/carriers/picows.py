@@ -40,6 +40,9 @@ BINARY: Final = WSMsgType.BINARY
 #: Bytes of picows' read buffer at first; it grows with what arrives.
 READ_BUFFER = 2048
 
+#: Carriers written out in one turn of the loop: a broadcast to more leaves the others a turn in between.
+FLUSHED = 512
+
 
 class _Silent(logging.LoggerAdapter[logging.Logger]):
     """What picows logs per connection. We log a broken peer ourselves, in one escaped line.
@@ -58,7 +61,7 @@ SILENT = _Silent(logging.getLogger("socketeer.picows"), {})
 
 
 class Flusher:
-    """Carriers with something to send, written out together at the end of the loop's turn."""
+    """Carriers with something to send, written out together at the end of the loop's turn; very many in several."""
 
     __slots__ = ("_loop", "dirty")
 
@@ -71,7 +74,11 @@ class Flusher:
         self._loop.call_soon(self._run)
 
     def _run(self) -> None:
-        dirty, self.dirty = self.dirty, []
+        dirty = self.dirty
+        self.dirty = dirty[FLUSHED:]
+        if self.dirty:
+            del dirty[FLUSHED:]
+            self.wake()
         for carrier in dirty:
             carrier.flush()
 
