@@ -42,6 +42,7 @@ PACKETS: dict[bytes, Packet] = {
     b'2["foo" ]\n': Packet(EVENT, "/", ["foo"]),
     b"2": Packet(EVENT, "/", []),
     b"27": Packet(EVENT, "/", [], 7),
+    b"212": Packet(EVENT, "/", [], 12),
     b"2/admin": Packet(EVENT, "/admin", []),
     # Placeholders in a text event are what they look like: data.
     b'2["foo",{"_placeholder":true,"num":0}]': Packet(EVENT, "/", ["foo", {"_placeholder": True, "num": 0}]),

@@ -178,6 +178,10 @@ class Parser:
                 raise PacketError("invalid payload") from None
             if type(args) is list and args and type(args[0]) is str and args[0] not in RESERVED_EVENTS:
                 return Packet(EVENT, "/", args)
+        elif data[at : at + 1] == b"2":  # the next: one that asks for an acknowledgement
+            start = data.find(b"[", at + 1, at + 1 + _MAX_ID_DIGITS)  # so the id is below _MAX_ID
+            if start > 0 and (digits := data[at + 1 : start]).isdigit():
+                return Packet(EVENT, "/", _event(data[start:]), int(digits))
         return self._decode(data, at)
 
     def decode_binary(self, data: bytes) -> NoReturn:  # noqa: ARG002
