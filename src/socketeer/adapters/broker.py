@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Awaitable, Generator, Sequence
@@ -293,7 +294,8 @@ class BrokerBus(ABC):
                 with suppress(Exception):
                     async with asyncio.timeout(_FAREWELL):
                         await self._disconnect()
-            await asyncio.sleep(backoff.duration())
+            # At the longest wait the back-off varies no more, and all nodes would come at once.
+            await asyncio.sleep(backoff.duration() * random.uniform(0.5, 1.0))
 
     async def _serve(self) -> None:
         """Connect and serve until the link breaks."""
