@@ -18,7 +18,8 @@ from socketeer.testing.stage import Actor
 
 
 def say(**document: Any) -> None:
-    print(json.dumps(document), flush=True)
+    sys.stdout.write(f"{json.dumps(document)}\n")
+    sys.stdout.flush()
 
 
 class Node:

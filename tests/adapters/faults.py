@@ -6,6 +6,7 @@ An engine's test is a subclass of :class:`Faults` that says how its broker is ru
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import logging
 import secrets
@@ -106,7 +107,8 @@ class Play:
         self._number += 1
         for number, io in enumerate(self.servers):
             io.emit("whole", self._number, number)
-        wanted = [["whole", self._number, number] for number in range(len(self.servers))]
+            io.to("room").emit("whole", self._number, number)
+        wanted = [["whole", self._number, number] for number in range(len(self.servers)) for _ in range(2)]
         for client in await self.stage.heard():
             assert sorted(client) == wanted
 
@@ -201,6 +203,8 @@ class Faults:
                 io.start()
             await play.all_up()
             play.clients = [play.stage.enter(node) for node in range(len(servers))]
+            for client in play.clients:
+                client.socket.join("room")
             await play.whole()
             yield play
         finally:
@@ -287,7 +291,7 @@ class Faults:
                     "both try again and again",
                 )
                 tries = one.times[begun[0] :], other.times[begun[1] :]
-                waits = [[b - a for a, b in zip(each, each[1:], strict=False)] for each in tries]
+                waits = [[b - a for a, b in itertools.pairwise(each)] for each in tries]
                 # At the longest wait, too, where two that double alone would go on in step.
                 differ = [abs(a - b) for a, b in zip(waits[0][-8:], waits[1][-8:], strict=False)]
                 assert max(differ) > 0.01, waits
@@ -302,24 +306,26 @@ class Faults:
             connect_timeout=1.0, ping_interval=0.5, ping_timeout=1.0,
             reconnection_delay=0.05, reconnection_delay_max=0.5,
         )  # fmt: skip
-        async with Proxy.before(broker.url) as proxy:
-            async with self.play(broker, link, (broker.url, self.through(broker.url, proxy))) as play:
-                caplog.clear()
-                second, client = play.servers[1], play.clients[1]
-                proxy.stall()
-                begun = loop.time()
-                asking = asyncio.ensure_future(second.timeout(0.4).emit_with_ack("hello"))
-                await play.answers(client)
-                with pytest.raises(AckTimeout) as late:
-                    await asking
-                assert late.value.responses == ["node 1"]
-                assert loop.time() - begun < 5.0, "about 0.4 s, and not until the link is given up"
-                await play.until(lambda: not health_of(second).ok, "the silence is noticed")
-                assert loop.time() - begun < 1.5 + 5.0, "1.5 s, on a busy machine"
-                assert health_of(second).reason == "no answer in time"
-                proxy.flow()
-                await play.whole()
-                check_lines(caplog, 1)
+        async with (
+            Proxy.before(broker.url) as proxy,
+            self.play(broker, link, (broker.url, self.through(broker.url, proxy))) as play,
+        ):
+            caplog.clear()
+            second, client = play.servers[1], play.clients[1]
+            proxy.stall()
+            begun = loop.time()
+            asking = asyncio.ensure_future(second.timeout(0.4).emit_with_ack("hello"))
+            await play.answers(client)
+            with pytest.raises(AckTimeout) as late:
+                await asking
+            assert late.value.responses == ["node 1"]
+            assert loop.time() - begun < 5.0, "about 0.4 s, and not until the link is given up"
+            await play.until(lambda: not health_of(second).ok, "the silence is noticed")
+            assert loop.time() - begun < 1.5 + 5.0, "1.5 s, on a busy machine"
+            assert health_of(second).reason == "no answer in time"
+            proxy.flow()
+            await play.whole()
+            check_lines(caplog, 1)
 
     async def test_a_broker_that_is_paused(self, broker: Broker) -> None:
         link = LinkOptions(
@@ -340,9 +346,8 @@ class Faults:
             await play.all_away()
             first = play.servers[0]
             health = health_of(first)
-            published, told = health.published, []
-            for number in range(2000):
-                told.append(first.emit("flood", number, "x" * 1000))
+            published = health.published
+            told = [first.emit("flood", number, "x" * 1000) for number in range(2000)]
             kept = 2000 - health.lost
             assert 100 < kept <= 200
             with pytest.raises(BrokerUnavailable):

@@ -166,11 +166,11 @@ async def test_what_redis_refuses_by_itself_is_counted_once(
             await each
     health = bus.health
     assert (health.ok, health.published, health.lost, health.refused) == (True, 1, 100, 100)
-    assert health.refusal is not None
-    assert "permissions" in health.refusal
+    assert "permissions" in str(health.refusal)
     lines = [record.getMessage() for record in caplog.records if "refused a message" in record.getMessage()]
     assert len(lines) == 3, "the first, the tenth, the hundredth"
     broker.ask("ACL", "SETUSER", "default", "+publish")
     await bus.publish("channel", b"1")
-    assert (health.refusal, health.lost, health.published) == (None, 100, 2)
+    assert (health.lost, health.published) == (100, 2)
+    assert health.refusal is None
     await bus.close()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +18,8 @@ from socketeer.adapters.cluster import ClusterAdapter
 from socketeer.adapters.heartbeat import Heartbeat, HeartbeatAdapter
 from socketeer.adapters.redis import RedisBus
 from socketeer.server.adapter import AdapterFactory, AdapterHost
-from tests.adapters.faults import QUICK, Broker, Faults, check_lines, health_of, lines
+from socketeer.testing.stage import Stage
+from tests.adapters.faults import PATIENCE, QUICK, Broker, Faults, Play, check_lines, health_of, lines
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer, redis_server
 
@@ -58,30 +60,29 @@ class _Subscribers(_Redis):
             for number in range(1, 4):
                 caplog.clear()
                 assert cast(RedisServer, broker).ask("CLIENT", "KILL", "TYPE", "pubsub") == 2
-                await play.until(
-                    lambda n=number: all(health_of(io).reconnections == n for io in play.servers),
-                    "both are back",
-                )  # fmt: skip
+                await play.until(partial(_are_back, play, number), "both are back")
                 await play.whole()
                 check_lines(caplog, 2)
 
     async def test_a_subscriber_for_whom_too_much_waits(self, broker: Broker) -> None:
-        async with Proxy.before(broker.url) as proxy:
-            async with self.play(broker, urls=(broker.url, self.through(broker.url, proxy))) as play:
-                redis = cast(RedisServer, broker)
-                redis.ask("CONFIG", "SET", "client-output-buffer-limit", "pubsub 1mb 1mb 1")
-                first, second = play.servers
-                proxy.stall()
-                sent = 0
-                while len(_subscribers(redis)) == 2:
-                    await first.emit("flood", sent, "x" * 1_000_000)
-                    sent += 1
-                    assert sent < 200, "the kernel's buffers are not that large"
-                proxy.flow()
-                await play.until(lambda: health_of(second).reconnections, "it connects again")
-                await play.whole()
-                got = play.clients[1].events
-                assert [event[1] for event in got] == list(range(len(got))), "what came, came in order"
+        async with (
+            Proxy.before(broker.url) as proxy,
+            self.play(broker, urls=(broker.url, self.through(broker.url, proxy))) as play,
+        ):
+            redis = cast(RedisServer, broker)
+            redis.ask("CONFIG", "SET", "client-output-buffer-limit", "pubsub 1mb 1mb 1")
+            first, second = play.servers
+            proxy.stall()
+            sent = 0
+            while len(_subscribers(redis)) == 2:
+                await first.emit("flood", sent, "x" * 1_000_000)
+                sent += 1
+                assert sent < 200, "the kernel's buffers are not that large"
+            proxy.flow()
+            await play.until(lambda: health_of(second).reconnections, "it connects again")
+            await play.whole()
+            got = play.clients[1].events
+            assert [event[1] for event in got] == list(range(len(got))), "what came, came in order"
 
     async def test_a_node_that_is_paused_until_it_is_cut_off(self, broker: Broker) -> None:
         async with self.play(broker) as play:
@@ -102,6 +103,10 @@ class _Subscribers(_Redis):
             ok, reason, reconnections = await play.tell(paused, "health")
             assert (ok, reason) == (True, None)
             assert reconnections >= 1
+
+
+def _are_back(play: Play, times: int) -> bool:
+    return all(health_of(io).reconnections == times for io in play.servers)
 
 
 def _subscribers(redis: RedisServer) -> list[bytes]:
@@ -130,22 +135,24 @@ class TestClassic(_Subscribers):
         self, broker: Broker, answer: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         """Redis itself answers PUBLISH so only in some versions and behind some proxies."""
-        async with Proxy.before(broker.url) as proxy:
-            async with self.play(broker, urls=(self.through(broker.url, proxy), broker.url)) as play:
-                first = play.servers[0]
-                health = health_of(first)
-                caplog.clear()
-                before = health.published, health.lost
-                proxy.changed = lambda data: data.replace(b":2\r\n", f"-{answer}\r\n".encode())
-                for number in range(200):
-                    first.emit("refused", number)
-                await play.until(lambda: health.refused >= 200, "all are refused")
-                assert (health.published, health.lost) == (before[0], before[1] + 200)
-                assert (health.ok, str(health.refusal)[-20:]) == (True, answer[-20:])
-                assert len(lines(caplog)) == 3
-                proxy.changed = None
-                await play.whole()
-                assert health.refusal is None
+        async with (
+            Proxy.before(broker.url) as proxy,
+            self.play(broker, urls=(self.through(broker.url, proxy), broker.url)) as play,
+        ):
+            first = play.servers[0]
+            health = health_of(first)
+            caplog.clear()
+            before = health.published, health.lost
+            proxy.changed = lambda data: data.replace(b":2\r\n", f"-{answer}\r\n".encode())
+            for number in range(200):
+                first.emit("refused", number)
+            await play.until(lambda: health.refused >= 200, "all are refused")
+            assert (health.published, health.lost) == (before[0], before[1] + 200)
+            assert (health.ok, str(health.refusal)[-20:]) == (True, answer[-20:])
+            assert len(lines(caplog)) == 3
+            proxy.changed = None
+            await play.whole()
+            assert health.refusal is None
 
     async def test_a_redis_without_memory_or_that_is_a_replica_passes_messages_on(
         self, broker: Broker
@@ -192,13 +199,7 @@ class TestClassic(_Subscribers):
         bus = RedisBus(broker.url.replace("//", f"//{login}"), link=QUICK)
         bus.subscribe("channel", lambda payload: None)
         bus.start()
-
-        async def refused() -> bool:
-            return bus.health.reason is not None
-
-        async with asyncio.timeout(10):
-            while not await refused():
-                await asyncio.sleep(0.01)
+        await Stage([], PATIENCE).until(lambda: bus.health.reason is not None, "it is refused")
         assert reason in str(bus.health.reason)
         await asyncio.sleep(1)  # in which it tries again
         assert len(lines(caplog)) == 1
@@ -207,10 +208,8 @@ class TestClassic(_Subscribers):
 
 
 def _ignoring_errors(redis: RedisServer, *command: str | int) -> None:
-    try:
+    with suppress(Exception):  # the script is killed
         redis.ask(*command)
-    except Exception:  # noqa: BLE001 - the script is killed
-        pass
 
 
 class TestSharded(_Subscribers):

@@ -39,7 +39,7 @@ class RedisServer:
     def ask(self, *command: str | int) -> object:
         """Give one command, over a connection of its own."""
         with Redis(port=self.port) as client:
-            return client.execute_command(*command)  # type: ignore[no-untyped-call]
+            return client.execute_command(*command)
 
     def shutdown(self) -> None:
         """End it in good order: it closes all connections."""

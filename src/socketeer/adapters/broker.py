@@ -295,7 +295,7 @@ class BrokerBus(ABC):
                     async with asyncio.timeout(_FAREWELL):
                         await self._disconnect()
             # At the longest wait the back-off varies no more, and all nodes would come at once.
-            await asyncio.sleep(backoff.duration() * random.uniform(0.5, 1.0))
+            await asyncio.sleep(backoff.duration() * random.uniform(0.5, 1.0))  # noqa: S311
 
     async def _serve(self) -> None:
         """Connect and serve until the link breaks."""
