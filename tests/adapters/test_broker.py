@@ -451,6 +451,12 @@ async def test_a_receiver_that_fails_does_not_stop_the_others(
     assert await heard.count(1) == [b"1"]
     assert "could not be handled" in caplog.text
     assert bus.health.ok
+    for number in range(2, 101):
+        bus.publish("news", b"%d" % number)
+    await heard.count(100)
+    assert bus.health.rejected == 100
+    tracebacks = [record for record in caplog.records if record.exc_info]
+    assert len(tracebacks) == 3, "the first, the tenth, the hundredth"
 
 
 @pytest.mark.parametrize("name", ["connect_timeout", "ping_interval", "ping_timeout", "max_pending_bytes"])

@@ -262,8 +262,9 @@ class BrokerBus(ABC):
         for receive in self._receivers.get(channel, ()):
             try:
                 receive(payload)
-            except Exception:
-                log.exception("a message on %.100r could not be handled", channel)
+            except Exception as error:
+                if self.health.reject(error, channel):
+                    log.exception("a message on %.100r could not be handled", channel)
 
     # --- the link --------------------------------------------------------------------------------------
 

@@ -263,10 +263,13 @@ class ClusterAdapter(MemoryAdapter):
             part(message, message.data)
 
     def _on_broadcast(self, message: Message, data: Broadcast) -> None:
-        if data.request_id is not None:
-            self._ask_for(message.uid, data.request_id, data)
-        else:
-            self.deliver(data)
+        try:
+            if data.request_id is not None:
+                self._ask_for(message.uid, data.request_id, data)
+            else:
+                self.deliver(data)
+        except TypeError as error:  # no client can be told that: it is nested too deep
+            self.health.reject(error, self.nsp.name)
 
     def deliver(self, data: Broadcast) -> None:
         """Send an event of another node to the clients of this one."""

@@ -100,10 +100,14 @@ class Health:
             said = _escaped(self.refusal)
             log.warning("%s: refused a message (%d so far): %s", self.name, self.refused, said)
 
-    def reject(self, error: Exception, channel: str) -> None:
-        """Count a message that was dropped; the first is logged, and the tenth, the hundredth and so on."""
+    def reject(self, error: Exception, channel: str) -> bool:
+        """Count a message that was dropped; the first is logged, and the tenth, the hundredth and so on.
+
+        Returns:
+            Whether it was logged.
+        """
         self.rejected += 1
-        if _is_round(self.rejected):
+        if said := _is_round(self.rejected):
             log.warning(
                 "%s: dropped a message on %.100r that no node of this cluster sends: %.200r (%d so far)",
                 self.name,
@@ -111,6 +115,7 @@ class Health:
                 str(error),
                 self.rejected,
             )
+        return said
 
 
 def _is_round(number: int) -> bool:
