@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from socketeer.adapters.inquiries import Asked, Inquiry
+from socketeer.adapters.messages import SOMEBODY
 from socketeer.engine.timers import TimerWheel
 from socketeer.errors import AckTimeout
 from socketeer.protocol.packet import EVENT, Packet
@@ -75,6 +76,26 @@ async def test_a_node_that_is_gone_is_not_waited_for() -> None:
     assert await question.task == [2]
 
 
+async def test_a_node_with_a_name_answers_once_where_their_number_is_known() -> None:
+    inquiry = Inquiry()
+    inquiry.node_answers("a", [1])
+    inquiry.node_answers("a", [1])
+    inquiry.expect_nodes(2)
+    question = Question(inquiry)
+    inquiry.node_answers("a", [1])
+    assert not await question.done()
+    inquiry.node_answers("b", [2])
+    assert await question.task == [1, 2]
+
+
+async def test_where_nodes_have_no_names_no_more_answer_than_there_are() -> None:
+    inquiry = Inquiry()
+    inquiry.expect_nodes(2)
+    for _ in range(5):
+        inquiry.node_answers(SOMEBODY, [1])
+    assert await Question(inquiry).task == [1, 1]
+
+
 async def test_a_known_node_answers_once() -> None:
     inquiry = Inquiry()
     inquiry.expect_nodes(("a", "b"))
@@ -108,7 +129,7 @@ async def test_more_answers_than_nodes_do_no_harm() -> None:
     inquiry.node_answers("d", [])
     assert not await question.done(), "a surplus answer stood in for the client of this node"
     inquiry.answered(["here"])
-    assert await question.task == ["a", "b", "c", "here"]
+    assert await question.task == ["a", "here"]
 
 
 async def test_the_clients_of_other_nodes_are_waited_for() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
+from socketeer.adapters.messages import SOMEBODY
 from socketeer.engine.timers import Timer
 from socketeer.protocol.packet import Packet
 from socketeer.server.adapter import Member
@@ -19,7 +20,7 @@ class Inquiry(Replies):
     known (heartbeats), else by their number.
     """
 
-    __slots__ = ("_early", "_known", "_nodes", "_number", "_remote")
+    __slots__ = ("_early", "_known", "_nodes", "_number", "_remote", "_spoken")
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,6 +32,8 @@ class Inquiry(Replies):
         """Those that have not said all that they have to say, by their ids."""
         self._number = 0
         """Or how many of them."""
+        self._spoken: set[str] = set()
+        """Those that have said all that they have to say, as far as the format names them."""
         self._remote = 0
         """Clients of other nodes that have not answered."""
 
@@ -63,7 +66,7 @@ class Inquiry(Replies):
 
     def node_asks(self, uid: str, clients: int) -> None:
         """A node has asked so many of its clients."""
-        if self._has_spoken(uid):
+        if self._speaks_again(uid):
             return
         self._remote += clients
         self._missing += clients
@@ -77,14 +80,20 @@ class Inquiry(Replies):
 
     def node_answers(self, uid: str, values: Collection[Any]) -> None:
         """A node has answered for itself."""
-        if self._has_spoken(uid):
+        if self._speaks_again(uid):
             return
         self.responses.extend(values)
         self.node_done(uid)
 
-    def _has_spoken(self, uid: str) -> bool:
-        """Whether all is said that a node has to say; where only numbers are known, nobody can tell."""
-        return uid in self._known and uid not in self._nodes
+    def _speaks_again(self, uid: str) -> bool:
+        """Whether all is said that a node has to say; it has, from now on, unless the format does not name it."""
+        if uid in self._spoken or (uid in self._known and uid not in self._nodes):
+            return True
+        if self._early is None and not self._known and not self._number:
+            return True  # as many as there are have spoken
+        if uid != SOMEBODY:
+            self._spoken.add(uid)
+        return False
 
 
 class Asked:

@@ -19,6 +19,9 @@ from socketeer.server.adapter import Flags, Room, Target
 #: The sender's id in messages of processes that serve nobody: it is never counted as a node.
 EMITTER: Final = "emitter"
 
+#: Stands for the sender in formats whose answers do not name it.
+SOMEBODY: Final = "node"
+
 #: Characters of an id, at most.
 _ID = 128
 

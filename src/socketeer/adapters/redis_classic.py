@@ -12,14 +12,11 @@ from typing import Any
 
 from socketeer.adapters.bus import Bus
 from socketeer.adapters.codec import decode, encode
-from socketeer.adapters.messages import EMITTER, Broadcast, Kind, Message, make
+from socketeer.adapters.messages import EMITTER, SOMEBODY, Broadcast, Kind, Message, make
 from socketeer.adapters.wire import Hear
 from socketeer.errors import MessageTooLarge, PacketError
 from socketeer.protocol.msgpack import pack_plain, unpack_plain
 from socketeer.server.adapter import Adapter, Target
-
-#: Stands for who answers.
-_SOMEBODY = "node"
 
 
 class _Type(IntEnum):
@@ -236,7 +233,7 @@ class ClassicWire:
                     return
             else:
                 return
-            self._heard(make(kind, self.nsp, _SOMEBODY, response))
+            self._heard(make(kind, self.nsp, SOMEBODY, response))
         except PacketError as error:
             self.bus.health.reject(error, self._responses)
 
