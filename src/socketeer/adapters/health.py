@@ -35,7 +35,8 @@ class Health:
     received: int = 0
     """Messages of other nodes, and of this one where the broker gives them back."""
     lost: int = 0
-    """Messages that the broker did not take: it was away for too long, or the link broke under them."""
+    """Messages that the broker did not take: it was away for too long, or the link broke under them. And messages
+    that this node was told of, but could not fetch in time (PostgreSQL)."""
     rejected: int = 0
     """Messages that were dropped because they were not what a node of this cluster would send."""
     reconnections: int = 0

@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from typing import Any, Final, TypeAlias
@@ -17,15 +16,14 @@ from typing import Any, Final, TypeAlias
 from socketeer.adapters.broker import BrokerBus, LinkOptions, Outgoing
 from socketeer.adapters.bus import Bus
 from socketeer.adapters.heartbeat import Heartbeat, HeartbeatAdapter
-from socketeer.adapters.postgres_line import LOCAL, Line, breaks, plan
+from socketeer.adapters.postgres_line import LOCAL, Line, PostgresServer, breaks, plan
+from socketeer.adapters.postgres_table import TABLE, Attachments
 from socketeer.adapters.postgres_wire import Inbox, PostgresWire, divide, repeated
 from socketeer.checks import positive, whole
-from socketeer.errors import BrokerUnavailable, OptionError, PacketError
+from socketeer.errors import BrokerUnavailable, PacketError
 from socketeer.server.adapter import AdapterHost
 
 log = logging.getLogger("socketeer")
-
-TABLE = "socket_io_attachments"
 
 #: Bytes of one message, at most: it goes through the database's write-ahead log.
 MAX_MESSAGE = 4 * 1024 * 1024
@@ -36,17 +34,8 @@ _FOREIGN: Final = 4
 #: Notifications whose attachments are fetched at once, at most.
 _AT_ONCE: Final = 64
 
-#: Old attachments that are removed at once, at most.
-_SWEEP: Final = 1000
-
-_NAME: Final = re.compile(r'(?:[^\W\d][\w$]*|"(?:[^"\0]|"")+")(?:\.(?:[^\W\d][\w$]*|"(?:[^"\0]|"")+"))?')
-
-
 #: A message, what to notify of, and its attachment.
 _Part: TypeAlias = tuple[Outgoing, str, bytes | None]
-
-#: A URL, a pool of asyncpg's, or a function that makes a connection of asyncpg's.
-PostgresServer: TypeAlias = str | Callable[[], Awaitable[Any]] | Any
 
 
 class PostgresBus(BrokerBus):
@@ -77,12 +66,9 @@ class PostgresBus(BrokerBus):
         max_message_size: int = MAX_MESSAGE,
     ) -> None:
         whole("max_message_size", max_message_size, 1)
-        positive("cleanup_interval", cleanup_interval)
-        if not isinstance(table, str) or not _NAME.fullmatch(table):
-            raise OptionError(f"table_name: expected a table's name such as {TABLE}, got {table!r}")
+        self._attachments = Attachments(table, cleanup_interval)
         name, self._make = plan(server)
         super().__init__(name, link or LinkOptions(), max_message_size)
-        self._table = table
         self._interval = cleanup_interval
         self._due = 0.0
         """When to look for old attachments."""
@@ -90,6 +76,7 @@ class PostgresBus(BrokerBus):
         self._sub: Line | None = None
         self._stirred = asyncio.Event()
         self._inbox = Inbox(self.received, self.options.max_pending_bytes)
+        self._complaint = ""
 
     # --- the link -----------------------------------------------------------------------------------
 
@@ -97,24 +84,12 @@ class PostgresBus(BrokerBus):
         self._stirred = asyncio.Event()
         self._pub = await self._open()
         self._sub = await self._open()
-        await self._make_table(self._pub)
+        await self._attachments.make(self._pub)
         # Not all nodes of a cluster at the same time.
         self._due = asyncio.get_running_loop().time() + self._interval * random.random()  # noqa: S311
 
     async def _open(self) -> Line:
         return Line(await self._make(), self._stirred.set)
-
-    async def _make_table(self, line: Line) -> None:
-        question = "SELECT to_regclass($1) IS NOT NULL"
-        if (await line.fetch(question, self._table))[0][0]:
-            return
-        columns = "id bigserial UNIQUE, created_at timestamptz DEFAULT now(), payload bytea"
-        try:
-            await line.fetch(f"CREATE TABLE IF NOT EXISTS {self._table} ({columns})")
-        except Exception as error:
-            # Another node may have been quicker.
-            if breaks(error) or not (await line.fetch(question, self._table))[0][0]:
-                raise PermissionError(f"table {self._table} ({columns}) is missing: {error}") from error
 
     async def _disconnect(self) -> None:
         lines, self._pub, self._sub = (self._pub, self._sub), None, None
@@ -124,27 +99,16 @@ class PostgresBus(BrokerBus):
     async def _ping(self) -> None:
         for line in (self._pub, self._sub):
             await _there(line).fetch("SELECT 1")
-        await self._clean_up(_there(self._pub))
-
-    async def _clean_up(self, line: Line) -> None:
-        """Remove old attachments, if it is time."""
         now = asyncio.get_running_loop().time()
-        if now < self._due:
-            return
-        self._due = now + self._interval
-        # Nodes do not wait for each other; each takes what is left.
-        query = (
-            f"WITH gone AS (DELETE FROM {self._table} WHERE id IN (SELECT id FROM {self._table} "  # noqa: S608
-            f"WHERE created_at < now() - make_interval(secs => $1) LIMIT {_SWEEP} FOR UPDATE SKIP LOCKED) "
-            "RETURNING 1) SELECT count(*) FROM gone"
-        )
-        try:
-            while (await line.fetch(query, self._interval))[0][0] == _SWEEP:
-                pass
-        except Exception as error:
-            if breaks(error):
-                raise
-            log.warning("%s: old attachments cannot be removed: %.300s", self.health.name, error)
+        if now >= self._due:
+            self._due = now + self._interval
+            await self._attachments.clean(_there(self._pub))
+
+    def _complain(self, what: str, why: str) -> None:
+        """Log what may be wrong with many messages, once for each reason."""
+        if why != self._complaint:
+            self._complaint = why
+            log.warning("%s: %s: %.300r", self.health.name, what, why)
 
     # --- what comes ---------------------------------------------------------------------------------
 
@@ -156,7 +120,7 @@ class PostgresBus(BrokerBus):
             except Exception as error:
                 if breaks(error):
                     raise
-                log.error("%s: nothing comes on %.100r: %.300s", self.health.name, channel, error)  # noqa: TRY400
+                self._complain(f"cannot listen on {channel[:100]!r}", str(error))
         for channel in remove:
             await line.unlisten(channel, self._notified)
 
@@ -166,6 +130,7 @@ class PostgresBus(BrokerBus):
         try:
             if not self._inbox.take(channel, text.encode()):
                 self.health.lost += 1
+                self._complain("a message was dropped", "too many wait for attachments (max_pending_bytes)")
         except PacketError as error:
             self.health.reject(error, channel)
         if self._inbox.waiting:
@@ -182,32 +147,12 @@ class PostgresBus(BrokerBus):
         raise ConnectionError("the connection was closed")
 
     async def _fetch(self, line: Line) -> None:
-        numbers, limit = self._inbox.wanted(_AT_ONCE), _FOREIGN * self.max_message_size
-        # Only so many bytes at once, in the order of arrival, and none of what is too large.
-        query = (
-            "SELECT id, size, CASE WHEN total - size < $2::bigint AND size <= $2::bigint THEN payload END FROM "
-            "(SELECT id, coalesce(payload, '') AS payload, coalesce(octet_length(payload), 0) AS size, "
-            "sum(coalesce(octet_length(payload), 0)) OVER (ORDER BY place) AS total "
-            f"FROM unnest($1::bigint[]) WITH ORDINALITY AS asked (id, place) JOIN {self._table} USING (id)) AS found"
-        )
-        found: dict[int, bytes | None] = dict.fromkeys(numbers)
-        why = "there is no such attachment, or no more"
-        try:
-            rows = await line.fetch(query, numbers, limit)
-        except Exception as error:
-            if breaks(error):
-                raise
-            why = str(error)
-            rows = []
-        for number, size, payload in rows:
-            if payload is not None:
-                found[number] = payload
-            elif size <= limit:  # next time
-                del found[number]
-        self._inbox.fetched(found, partial(self._missing, why))
+        numbers = self._inbox.wanted(_AT_ONCE)
+        found, reasons = await self._attachments.read(line, numbers, _FOREIGN * self.max_message_size)
+        self._inbox.fetched(found, partial(self._missing, reasons))
 
-    def _missing(self, why: str, channel: str, number: int) -> None:
-        self.health.reject(PacketError(f"attachment {number}: {why}"), channel)
+    def _missing(self, reasons: Mapping[int, str], channel: str, number: int) -> None:
+        self.health.reject(PacketError(f"attachment {number}: {reasons[number]}"), channel)
 
     # --- what goes ----------------------------------------------------------------------------------
 
@@ -232,6 +177,7 @@ class PostgresBus(BrokerBus):
             except Exception as error:
                 if breaks(error):
                     raise
+                self._complain("a message was refused", str(error))
                 part[0].failed(BrokerUnavailable(f"{self.health.name}: {error}"))
 
     async def _notify(self, parts: Sequence[_Part]) -> None:
@@ -248,12 +194,8 @@ class PostgresBus(BrokerBus):
         )
 
     async def _store(self, parts: Sequence[_Part]) -> None:
-        query = (
-            f"WITH stored AS (INSERT INTO {self._table} (payload) VALUES ($3) RETURNING id) "  # noqa: S608
-            """SELECT pg_notify($1, $2::text || id::text || '"}') FROM stored"""
-        )
-        rows = [(outgoing.channel, text, attachment) for outgoing, text, attachment in parts]
-        await _there(self._pub).run_each(query, rows)
+        rows = [(outgoing.channel, text, attachment or b"") for outgoing, text, attachment in parts]
+        await self._attachments.store(_there(self._pub), rows)
 
     async def subscribers(self, channel: str) -> int:
         """Nobody can tell."""

@@ -38,6 +38,16 @@ class Connection(Protocol):
 Connect: TypeAlias = Callable[[], Awaitable[Connection]]
 
 
+class Pool(Protocol):
+    """A pool of asyncpg's."""
+
+    def acquire(self) -> Awaitable[Any]: ...
+
+
+#: A URL, a pool of asyncpg's, or a function that makes a connection of asyncpg's.
+PostgresServer: TypeAlias = str | Pool | Callable[[], Awaitable[Any]]
+
+
 class Line:
     """A connection on which one speaks at a time.
 
@@ -98,7 +108,7 @@ def breaks(error: Exception) -> bool:
     return state.startswith(("08", "57P")) or state == "25006"
 
 
-def plan(server: Any) -> tuple[str, Connect]:
+def plan(server: PostgresServer) -> tuple[str, Connect]:
     """A server's name for people, and how to make a connection to it.
 
     Raises:

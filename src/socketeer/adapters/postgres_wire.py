@@ -224,15 +224,14 @@ class Inbox:
         later, channels = [], dict[str, None]()
         for _ in range(self._asked):
             channel, held = self._wanted.popleft()
-            number, held.number = held.number, None
-            if number in attachments:
-                held.payload = attachments[number]
-                channels[channel] = None
-                if held.payload is None:
-                    missing(channel, number)
-            else:
-                held.number = number
+            number = held.number
+            if number is None or number not in attachments:
                 later.append((channel, held))
+                continue
+            held.number, held.payload = None, attachments[number]
+            channels[channel] = None
+            if held.payload is None:
+                missing(channel, number)
         self._asked = 0
         self._wanted.extendleft(reversed(later))
         for channel in channels:
