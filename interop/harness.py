@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import tempfile
@@ -134,6 +135,18 @@ class Process:
     @property
     def pid(self) -> int:
         return self._popen.pid
+
+    def pause(self) -> None:
+        """It does nothing any more, and its connections stay."""
+        self._popen.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """After :meth:`pause`."""
+        self._popen.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """It has no time for a farewell."""
+        self._popen.kill()
 
     def ended(self, within: float) -> int:
         """Wait until it ends by itself; its exit status."""

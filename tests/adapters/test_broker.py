@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 
@@ -278,7 +279,7 @@ async def test_the_link_comes_back_with_its_subscriptions_and_what_was_published
 
 
 async def test_what_waits_is_bounded(setting: Setting) -> None:
-    bus = setting.bus(max_pending_bytes=10)
+    bus = setting.bus(max_pending_bytes=200)
     await bus.settled()
     await setting.cut(bus)
     kept = bus.publish("news", b"x" * 10)
@@ -289,6 +290,29 @@ async def test_what_waits_is_bounded(setting: Setting) -> None:
     await kept
     await bus.publish("news", b"z")
     assert setting.broker.published == [b"x" * 10, b"z"]
+
+
+async def test_small_messages_that_wait_are_bounded_by_the_memory_that_they_take(setting: Setting) -> None:
+    bus = setting.bus(max_pending_bytes=100_000)
+    await bus.settled()
+    await setting.cut(bus)
+    for _ in range(10_000):
+        bus.publish("news", b"")
+    assert bus.health.lost > 9000
+    await setting.broker.start()
+
+
+async def test_a_link_that_breaks_whenever_it_is_up_is_tried_less_and_less(setting: Setting) -> None:
+    bus = setting.bus(reconnection_delay=0.05, reconnection_delay_max=1.0)
+    loop, times = asyncio.get_running_loop(), list[float]()
+    for number in range(5):
+        await bus.publish("news", b"%d" % number)
+        times.append(loop.time())
+        await setting.cut(bus)
+        await setting.broker.start()
+    waits = [later - before for before, later in itertools.pairwise(times)]
+    assert bus.health.reconnections == 4
+    assert waits[-1] > 0.08, f"the fourth wait is 0.1 to 0.6 s: {waits}"
 
 
 async def test_what_was_on_its_way_when_the_link_broke_is_lost_and_not_sent_twice(setting: Setting) -> None:
@@ -316,7 +340,7 @@ async def test_what_the_broker_refuses_by_itself_does_not_harm_the_rest(setting:
     with pytest.raises(BrokerUnavailable, match="by itself"):
         await refused
     assert setting.broker.published == [b"1", b"2"]
-    assert (bus.health.published, bus.health.lost) == (2, 1)
+    assert (bus.health.published, bus.health.lost, bus.health.refused) == (2, 1, 1)
 
 
 async def test_a_broker_that_does_not_answer_is_away(setting: Setting) -> None:

@@ -11,10 +11,12 @@ import pytest
 from socketeer.adapters.channels import ChannelWire
 from socketeer.adapters.cluster import ClusterAdapter
 from socketeer.adapters.heartbeat import HeartbeatAdapter
-from socketeer.errors import AckTimeout, MessageTooLarge
+from socketeer.engine.timers import RESOLUTION
+from socketeer.errors import AckTimeout, BrokerUnavailable, MessageTooLarge
 from socketeer.server.adapter import AdapterHost
 from socketeer.server.server import BaseServer
 from socketeer.testing.adapters import AdapterContract
+from socketeer.testing.stage import Stage
 from tests.adapters.bus import Exchange, LoopBus
 
 
@@ -70,6 +72,53 @@ async def test_a_node_that_is_silent_makes_a_partial_answer(exchange: Exchange) 
     with pytest.raises(AckTimeout) as late:
         await first.timeout(0.05).fetch_sockets()
     assert late.value.responses == []
+    for io in (first, second):
+        await io.close()
+
+
+class VagueBus(LoopBus):
+    """Cannot say how many there are: at once, or because no answer comes."""
+
+    silent = False
+
+    async def subscribers(self, channel: str) -> int:
+        if self.silent:
+            await asyncio.Event().wait()
+        raise BrokerUnavailable(f"{channel}: away")
+
+
+@pytest.mark.parametrize("silent", [False, True])
+async def test_where_nobody_knows_who_is_to_answer_what_came_until_the_time_out_is_the_answer(
+    exchange: Exchange, silent: bool
+) -> None:
+    first, second = nodes(ClusterAdapter, 2, exchange)
+    for io in (first, second):
+        io.start()
+    adapter: Any = first.adapter
+    clear, vague = adapter.wire.bus, VagueBus(exchange)
+    vague.silent = silent
+    adapter.wire.bus = vague
+    second.on("question", lambda: 1)
+    stage = Stage([first, second], 5.0)
+    near, far = stage.enter(0), stage.enter(1)
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    asking = asyncio.ensure_future(first.timeout(0.3).emit_with_ack("hello"))
+    await stage.until(lambda: near.answer("near"), "the client here is asked, broker or not")
+    if not silent:
+        await stage.until(lambda: far.answer("far"), "the client there is asked")
+    with pytest.raises(AckTimeout) as late:
+        await asking
+    assert late.value.responses == (["near"] if silent else ["near", "far"])
+    with pytest.raises(AckTimeout) as late:
+        await first.timeout(0.3).fetch_sockets()
+    assert near.id in {each.id for each in late.value.responses}
+    with pytest.raises(AckTimeout) as late:
+        await first.server_side_emit_with_ack("question", timeout=0.3)
+    assert late.value.responses in ([], [1])
+    assert loop.time() - begun >= 0.9 - 3 * RESOLUTION
+    assert adapter._inquiries == {}
+    adapter.wire.bus = clear
     for io in (first, second):
         await io.close()
 

@@ -41,6 +41,35 @@ def test_each_reason_is_said_once(health: Health, caplog: pytest.LogCaptureFixtu
     assert len(said(caplog)) == 1, "it is another break, and news"
 
 
+def test_reasons_that_alternate_are_no_storm(health: Health, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        health.up()
+        caplog.clear()
+        for attempt in range(100):
+            health.away(("refused", "no answer")[attempt % 2])
+        assert len(said(caplog)) == 2
+        for attempt in range(100):
+            health.away(f"port {attempt} closed")
+        assert len(said(caplog)) == 1, "after three of them the log knows enough"
+        assert health.reason == "port 99 closed"
+
+
+def test_refusals_are_counted_and_said_like_rejects(health: Health, caplog: pytest.LogCaptureFixture) -> None:
+    health.up()
+    lines = []
+    for _ in range(1000):
+        health.refuse(ValueError(f"{health.name}: OOM\nfull"))
+        lines += said(caplog)
+    assert len(lines) == 4
+    assert lines[1] == r"Broker at 127.0.0.1:1: refused a message (10 so far): OOM\nfull"
+    assert (health.ok, health.lost, health.refused, health.refusal) == (True, 1000, 1000, "OOM\nfull")
+    health.accepted(0)
+    assert health.refusal
+    health.accepted(2)
+    assert health.published == 2
+    assert health.refusal is None
+
+
 def test_a_reason_is_one_escaped_line_and_not_long(health: Health, caplog: pytest.LogCaptureFixture) -> None:
     health.away("gone\r\n2026-01-01 all is well\x1b[2J" + "x" * 10_000)
     (line,) = said(caplog)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import socket
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,7 @@ from socketeer.server.server import BaseServer
 from socketeer.testing.adapters import AdapterContract
 from tests.adapters.redis_nodes import nodes, prefix
 from tests.support import requirements
+from tests.support.redis_server import RedisServer, redis_server
 
 
 class TestClassic(AdapterContract):
@@ -117,39 +115,20 @@ def test_a_password_is_in_no_name() -> None:
     assert RedisBus("redis://user:secret@example.org:7000/2").health.name == "Redis at example.org:7000"
 
 
-class Broker:
-    """A Redis of the test's own, which it may end."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
-        self.process = subprocess.Popen(command, cwd=self.folder, stdout=subprocess.DEVNULL)
-
-    def stop(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait(10)
+QUICK = LinkOptions(reconnection_delay=0.01, reconnection_delay_max=0.05)
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    if shutil.which("redis-server") is None:
-        requirements.missing("redis-server", "install Redis 7")
-    broker = Broker(tmp_path)
-    yield broker
-    broker.stop()
+def broker(tmp_path: Path) -> Iterator[RedisServer]:
+    with redis_server(tmp_path) as server:
+        yield server
 
 
 @pytest.mark.parametrize("sharded", [False, True])
-async def test_a_broker_that_comes_back_finds_everything_subscribed(broker: Broker, sharded: bool) -> None:
-    link = LinkOptions(reconnection_delay=0.01, reconnection_delay_max=0.05)
-    bus, heard = RedisBus(f"redis://127.0.0.1:{broker.port}", sharded=sharded, link=link), list[bytes]()
+async def test_a_broker_that_comes_back_finds_everything_subscribed(
+    broker: RedisServer, sharded: bool
+) -> None:
+    bus, heard = RedisBus(broker.url, sharded=sharded, link=QUICK), list[bytes]()
     bus.subscribe("channel", heard.append)
     bus.start()
     await until(lambda: bus.health.reason is not None)
@@ -169,4 +148,29 @@ async def test_a_broker_that_comes_back_finds_everything_subscribed(broker: Brok
     await until(lambda: heard[-1:] == [b"3"])
     assert heard == [b"1", b"2", b"3"]
     assert bus.health.reconnections == 2
+    await bus.close()
+
+
+async def test_what_redis_refuses_by_itself_is_counted_once(
+    broker: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker.start()
+    bus = RedisBus(broker.url, link=QUICK)
+    bus.start()
+    await until(lambda: bus.health.ok)
+    await bus.publish("channel", b"0")
+    broker.ask("ACL", "SETUSER", "default", "-publish")
+    sent = [bus.publish("channel", b"%d" % number) for number in range(100)]
+    for each in sent:
+        with pytest.raises(BrokerUnavailable, match="no permissions"):
+            await each
+    health = bus.health
+    assert (health.ok, health.published, health.lost, health.refused) == (True, 1, 100, 100)
+    assert "permissions" in str(health.refusal)
+    lines = [record.getMessage() for record in caplog.records if "refused a message" in record.getMessage()]
+    assert len(lines) == 3, "the first, the tenth, the hundredth"
+    broker.ask("ACL", "SETUSER", "default", "+publish")
+    await bus.publish("channel", b"1")
+    assert (health.lost, health.published) == (100, 2)
+    assert health.refusal is None
     await bus.close()

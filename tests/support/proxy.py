@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -17,13 +17,20 @@ class Proxy:
         self.port = 0
         self.cut_before: bytes | None = None
         """Once these bytes come from the server, what precedes them is passed on, and everything is cut."""
+        self.changed: Callable[[bytes], bytes] | None = None
+        """What becomes of the server's words."""
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self.accepted = 0
+        self.times: list[float] = []
+        """When there have been connections, by the loop's clock."""
+
+    @property
+    def accepted(self) -> int:
         """How many connections there have been."""
+        return len(self.times)
 
     @property
     def url(self) -> str:
@@ -68,7 +75,7 @@ class Proxy:
         self._flowing.set()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.accepted += 1
+        self.times.append(asyncio.get_running_loop().time())
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
@@ -82,17 +89,19 @@ class Proxy:
             return
         self._writers.add(back)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._pump(reader, back))
-            group.create_task(self._pump(there, writer))
+            group.create_task(self._pump(reader, back, back=False))
+            group.create_task(self._pump(there, writer, back=True))
         for each in (writer, back):
             self._writers.discard(each)
             with contextlib.suppress(OSError):
                 await each.wait_closed()
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, back: bool) -> None:
         with contextlib.suppress(OSError):
             while data := await source.read(65_536):
                 await self._flowing.wait()
+                if self.changed is not None and back:
+                    data = self.changed(data)
                 if self.cut_before is not None and self.cut_before in data:
                     sink.write(data.partition(self.cut_before)[0])
                     await sink.drain()

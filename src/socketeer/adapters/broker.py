@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Awaitable, Coroutine, Generator, Sequence
+from collections.abc import Awaitable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from socketeer.adapters.bus import Receive, check_size
 from socketeer.adapters.health import Health
+from socketeer.adapters.together import until_one_ends
 from socketeer.checks import positive, whole
 from socketeer.client.reconnect import Backoff
 from socketeer.client_options import ReconnectOptions
@@ -32,6 +34,9 @@ _FOREIGN = 4
 
 #: Bytes that go to the broker in one batch, about.
 _BATCH = 256 * 1024
+
+#: Bytes that a queued message costs beside its channel's name and its payload, about.
+_HELD = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ class LinkOptions:
     reconnection_delay_max: float = 5.0
     """Seconds to wait at most."""
     max_pending_bytes: int = 16 * 1024 * 1024
-    """Bytes that wait for the broker at most, while it is away or slow; what comes on top is lost."""
+    """Bytes of memory for what waits for the broker while it is away or slow; what comes on top is lost."""
 
     def __post_init__(self) -> None:
         for name in ("connect_timeout", "ping_interval", "ping_timeout", "reconnection_delay"):
@@ -79,9 +84,14 @@ class Outgoing:
             raise self._outcome
 
     @property
-    def refused(self) -> bool:
-        """Whether it has failed."""
-        return isinstance(self._outcome, Exception)
+    def size(self) -> int:
+        """Bytes of memory that it takes, about."""
+        return len(self.channel) + len(self.payload) + _HELD
+
+    @property
+    def refusal(self) -> Exception | None:
+        """Why it has failed, if it has."""
+        return self._outcome if isinstance(self._outcome, Exception) else None
 
     def accepted(self) -> None:
         """The broker has it, unless it has been refused."""
@@ -130,6 +140,8 @@ class BrokerBus(ABC):
         """Channels that the broker has a subscription for."""
         self._settling: list[asyncio.Future[None]] = []
         self._wake = asyncio.Event()
+        self._up_since = 0.0
+        """By the loop's clock."""
 
     # --- what an engine fills in -------------------------------------------------------------------
 
@@ -169,8 +181,8 @@ class BrokerBus(ABC):
     def publish(self, channel: str, payload: bytes) -> Awaitable[None]:
         """Queue a message."""
         check_size(self, payload)
-        size = len(payload)
         outgoing = Outgoing(channel, payload)
+        size = outgoing.size
         if self._queued + size > self.options.max_pending_bytes or self._task is None:
             self.health.lost += 1
             reason = self.health.reason or (
@@ -275,24 +287,28 @@ class BrokerBus(ABC):
         self.health.connecting()
         while True:
             try:
-                await self._serve(backoff)
+                await self._serve()
             except Exception as error:  # noqa: BLE001 - whatever it is, the broker is away
-                self._broke(error)
+                self._broke(error, backoff)
             finally:
                 with suppress(Exception):
                     async with asyncio.timeout(_FAREWELL):
                         await self._disconnect()
-            await asyncio.sleep(backoff.duration())
+            # At the longest wait the back-off varies no more, and all nodes would come at once.
+            await asyncio.sleep(backoff.duration() * random.uniform(0.5, 1.0))  # noqa: S311
 
-    async def _serve(self, backoff: Backoff) -> None:
+    async def _serve(self) -> None:
         """Connect and serve until the link breaks."""
         async with asyncio.timeout(self.options.connect_timeout):
             await self._connect()
         self._active.clear()
         self._changed = dict.fromkeys(self._receivers)
-        await _until_one_ends(self._listen(), self._pump(backoff), self._watch())
+        await until_one_ends(self._listen(), self._pump(), self._watch())
 
-    def _broke(self, error: Exception) -> None:
+    def _broke(self, error: Exception, backoff: Backoff) -> None:
+        up_for = asyncio.get_running_loop().time() - self._up_since
+        if self.health.ok and up_for > self.options.reconnection_delay_max:
+            backoff.reset()  # one that breaks as soon as it is up is not tried at every turn
         text = _words(error)
         self.health.away(text)
         unavailable = BrokerUnavailable(f"{self.health.name}: {text}")
@@ -304,13 +320,13 @@ class BrokerBus(ABC):
             async with asyncio.timeout(self.options.ping_timeout):
                 await self._ping()
 
-    async def _pump(self, backoff: Backoff) -> None:
+    async def _pump(self) -> None:
         wake = self._wake
         while True:
             if self._changed:
                 await self._resubscribe()
             elif not self.health.ok:
-                backoff.reset()
+                self._up_since = asyncio.get_running_loop().time()
                 self.health.up()
             elif self._settling:
                 self._settle()
@@ -345,7 +361,7 @@ class BrokerBus(ABC):
         while self._queue and size < _BATCH:
             outgoing = self._queue.popleft()
             batch.append(outgoing)
-            size += len(outgoing.payload)
+            size += outgoing.size
         self._queued -= size
         try:
             async with asyncio.timeout(self.options.ping_timeout):
@@ -354,11 +370,13 @@ class BrokerBus(ABC):
             # The broker may have got some of them: sent once more, they might arrive twice.
             self._lose(batch, BrokerUnavailable(f"{self.health.name}: {_words(error)}"))
             raise
+        refused = 0
         for outgoing in batch:
             outgoing.accepted()
-        refused = sum(outgoing.refused for outgoing in batch)
-        self.health.lost += refused
-        self.health.published += len(batch) - refused
+            if outgoing.refusal is not None:
+                refused += 1
+                self.health.refuse(outgoing.refusal)
+        self.health.accepted(len(batch) - refused)
 
     def _lose(self, batch: Sequence[Outgoing], error: Exception) -> None:
         self.health.lost += len(batch)
@@ -370,21 +388,3 @@ def _words(error: BaseException) -> str:
     if isinstance(error, asyncio.CancelledError):
         return "the connection was closed"
     return "no answer in time" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
-
-
-async def _until_one_ends(*parts: Coroutine[Any, Any, None]) -> None:
-    """Run these side by side until one of them ends; all have ended then.
-
-    Raises:
-        Exception: what the first that failed has raised.
-    """
-    tasks = [asyncio.ensure_future(part) for part in parts]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    for task in done:
-        task.result()
-    raise ConnectionError("the connection was closed")

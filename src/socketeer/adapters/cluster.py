@@ -6,9 +6,11 @@ is the engine's :class:`~socketeer.adapters.wire.Wire`.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -30,7 +32,7 @@ from socketeer.adapters.messages import (
 )
 from socketeer.adapters.remote import describe, details
 from socketeer.adapters.wire import Wire
-from socketeer.errors import MessageTooLarge
+from socketeer.errors import BrokerUnavailable, MessageTooLarge
 from socketeer.protocol.packet import EVENT, Packet
 from socketeer.server.adapter import AdapterHost, Capabilities, Room, SocketDetails, Target
 from socketeer.server.memory import MemoryAdapter
@@ -39,6 +41,9 @@ log = logging.getLogger("socketeer")
 
 #: Questions of other nodes that wait for this node's clients at the same time, at most.
 _MAX_ASKED = 10_000
+
+#: Seconds that another node may have this node wait for its clients, at most.
+_MAX_PATIENCE = 86_400.0
 
 
 class ClusterAdapter(MemoryAdapter):
@@ -180,8 +185,7 @@ class ClusterAdapter(MemoryAdapter):
                 ),
             )
             asked = self.ask(packet, target, inquiry)
-            inquiry.expect_nodes(await self.others())
-            return await inquiry.wait(self.nsp.wheel, patience)
+            return await self._gather(inquiry, patience)
         finally:
             del self._inquiries[request_id]
             self.forget(packet, asked)
@@ -195,30 +199,50 @@ class ClusterAdapter(MemoryAdapter):
         here = await super().fetch_sockets(target)
         if target.flags.local:
             return here
-        others = await self.others()
-        if not others:
-            return here
         request_id, inquiry = self._inquire()
         inquiry.responses.extend(here)
-        try:
-            inquiry.expect_nodes(others)
+
+        def ask() -> None:
             self._tell(Kind.FETCH_SOCKETS, Fetch(opts=Opts.of(target), request_id=request_id))
-            return await inquiry.wait(self.nsp.wheel, target.flags.timeout or self._patience)
+
+        try:
+            return await self._gather(inquiry, target.flags.timeout or self._patience, ask)
         finally:
             del self._inquiries[request_id]
 
     async def server_side_emit_with_ack(self, args: Sequence[Any], timeout: float | None) -> list[Any]:
         """Emit an event to the namespace on every other node, and wait for their answers."""
-        others = await self.others()
-        if not others:
-            return []
         request_id, inquiry = self._inquire()
-        try:
-            inquiry.expect_nodes(others)
+
+        def ask() -> None:
             self._tell(Kind.SERVER_SIDE_EMIT, ServerSideEmit(packet=list(args), request_id=request_id))
-            return await inquiry.wait(self.nsp.wheel, self._patience if timeout is None else timeout)
+
+        try:
+            return await self._gather(inquiry, self._patience if timeout is None else timeout, ask)
         finally:
             del self._inquiries[request_id]
+
+    async def _gather(
+        self, inquiry: Inquiry, patience: float, ask: Callable[[], None] | None = None
+    ) -> list[Any]:
+        """Learn who is to answer, ask them if nobody has been asked yet, and wait.
+
+        Where the broker cannot say who there is, whoever answers until the time-out is heard.
+
+        Raises:
+            AckTimeout: not all came within ``patience`` seconds, or it is not known whether these were all.
+        """
+        wheel = self.nsp.wheel
+        begun = wheel.time()
+        others: int | Collection[str] | None = None
+        with suppress(BrokerUnavailable, TimeoutError):
+            async with asyncio.timeout(patience):
+                others = await self.others()
+        if others is not None:
+            inquiry.expect_nodes(others)
+        if ask is not None and (others is None or others):
+            ask()
+        return await inquiry.wait(wheel, max(0.0, patience - (wheel.time() - begun)))
 
     def _inquire(self) -> tuple[str, Inquiry]:
         request_id = secrets.token_hex(8)
@@ -323,9 +347,8 @@ class ClusterAdapter(MemoryAdapter):
             asked.sockets = sockets
             self._asked[request_id] = asked
             milliseconds = data.opts.flags.timeout
-            self.nsp.wheel.set(
-                asked.timer, self._patience if milliseconds is None else max(0.0, milliseconds / 1000)
-            )
+            patience = self._patience if milliseconds is None else max(0.0, milliseconds / 1000)
+            self.nsp.wheel.set(asked.timer, min(patience, _MAX_PATIENCE))
 
     def _answer_ack(self, requester: str, request_id: str, value: Any) -> None:
         self._answer(requester, Kind.BROADCAST_ACK, Answer(request_id=request_id, packet=value))

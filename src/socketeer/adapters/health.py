@@ -8,6 +8,9 @@ from enum import Enum
 
 log = logging.getLogger("socketeer")
 
+#: Reasons for one absence that the log is told: they may alternate.
+_REASONS = 3
+
 
 class LinkState(Enum):
     """What the link to a broker is doing."""
@@ -35,14 +38,20 @@ class Health:
     received: int = 0
     """Messages of other nodes, and of this one where the broker gives them back."""
     lost: int = 0
-    """Messages that the broker did not take: it was away for too long, or the link broke under them. And messages
-    that this node was told of, but could not fetch in time (PostgreSQL)."""
+    """Messages that the broker did not take: it was away for too long, refused them, or the link broke under them. And
+    those of others that came in such numbers that this node could not keep them."""
+    refused: int = 0
+    """Those of them that the broker refused by themselves, while the link was up."""
+    refusal: str | None = None
+    """What it said to the last of these; None once it has accepted a message again."""
     rejected: int = 0
     """Messages that were dropped because they were not what a node of this cluster would send."""
     reconnections: int = 0
     """How often the link was made again after it had been up."""
     _was_up: bool = field(default=False, init=False, repr=False)
     """Since it was idle."""
+    _said: set[str] = field(default_factory=set, init=False, repr=False)
+    """What the log has been told since it was last up."""
 
     @property
     def ok(self) -> bool:
@@ -58,27 +67,44 @@ class Health:
         """The link is there."""
         if self.state is LinkState.AWAY and self.reason is not None:
             log.warning("%s is back", self.name)
+        self._said.clear()
         if self.state is LinkState.AWAY and self._was_up:
             self.reconnections += 1
         self._was_up = True
         self.state, self.reason = LinkState.UP, None
 
     def away(self, reason: str) -> None:
-        """The link broke, or could not be made; said in the log once, until the reason is another."""
-        if reason != self.reason:
-            said = "".join(each if each.isprintable() else repr(each)[1:-1] for each in reason[:300])
-            log.warning("%s: %s; delivery on this node goes on, trying again", self.name, said)
+        """The link broke, or could not be made; the log is told each reason once until it is back, and only a few."""
+        if reason not in self._said and len(self._said) < _REASONS:
+            self._said.add(reason)
+            log.warning("%s: %s; delivery on this node goes on, trying again", self.name, _escaped(reason))
         self.state, self.reason = LinkState.AWAY, reason
 
     def idle(self) -> None:
         """Nobody uses the link any more."""
         self._was_up = False
+        self._said.clear()
         self.state, self.reason = LinkState.IDLE, None
+
+    def accepted(self, count: int) -> None:
+        """The broker has taken so many messages."""
+        if count:
+            self.published += count
+            self.refusal = None
+
+    def refuse(self, error: Exception) -> None:
+        """Count a message that the broker did not take; logged as :meth:`reject` does it."""
+        self.lost += 1
+        self.refused += 1
+        self.refusal = str(error).removeprefix(f"{self.name}: ")
+        if _is_round(self.refused):
+            said = _escaped(self.refusal)
+            log.warning("%s: refused a message (%d so far): %s", self.name, self.refused, said)
 
     def reject(self, error: Exception, channel: str) -> None:
         """Count a message that was dropped; the first is logged, and the tenth, the hundredth and so on."""
         self.rejected += 1
-        if str(self.rejected).strip("0") == "1":
+        if _is_round(self.rejected):
             log.warning(
                 "%s: dropped a message on %.100r that no node of this cluster sends: %.200r (%d so far)",
                 self.name,
@@ -86,3 +112,12 @@ class Health:
                 str(error),
                 self.rejected,
             )
+
+
+def _is_round(number: int) -> bool:
+    """Whether it is 1, 10, 100 and so on: what is logged then is no storm, however often it happens."""
+    return str(number).strip("0") == "1"
+
+
+def _escaped(text: str) -> str:
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text[:300])

@@ -177,7 +177,6 @@ class PostgresBus(BrokerBus):
             except Exception as error:
                 if breaks(error):
                     raise
-                self._complain("a message was refused", str(error))
                 part[0].failed(BrokerUnavailable(f"{self.health.name}: {error}"))
 
     async def _notify(self, parts: Sequence[_Part]) -> None:

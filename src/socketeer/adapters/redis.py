@@ -140,7 +140,6 @@ class RedisBus(BrokerBus):
         replies = await self._exchange([(publish, each.channel, each.payload) for each in batch])
         for outgoing, reply in zip(batch, replies, strict=True):
             if isinstance(reply, Exception):
-                self.health.lost += 1
                 outgoing.failed(BrokerUnavailable(f"{self.health.name}: {reply}"))
 
     async def _ping(self) -> None:
