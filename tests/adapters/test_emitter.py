@@ -23,9 +23,7 @@ ENGINES: dict[str, Callable[[str, str], Any]] = {
     "classic": RedisAdapter,
     "classic-specific": lambda url, key: RedisAdapter(url, key, publish_on_specific_response_channel=True),
     "dynamic": ShardedRedisAdapter,
-    "postgres": lambda _, key: PostgresAdapter(
-        requirements.postgres(), table_name=TABLE, channel_prefix=key
-    ),
+    "postgres": lambda _, key: PostgresAdapter(requirements.postgres(), table_name=TABLE, channel_prefix=key),
     "static": lambda url, key: ShardedRedisAdapter(url, key, "static"),
 }
 
