@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from socketeer.adapters import PostgresAdapter, RedisAdapter, ShardedRedisAdapter
+from socketeer.adapters import RedisAdapter, ShardedRedisAdapter
 from socketeer.adapters.emitter import Emitter, EmitterOperator
 from socketeer.adapters.health import LinkState
 from socketeer.errors import BrokerUnavailable, MessageTooLarge, OptionError, ReservedEventError, UsageError
 from socketeer.server.server import BaseServer
 from socketeer.testing.stage import Stage
-from tests.adapters.postgres_nodes import TABLE, drop_table
+from tests.adapters.postgres_nodes import adapter, dropping
 from tests.adapters.redis_nodes import prefix
 from tests.support import requirements
 
@@ -23,15 +23,15 @@ ENGINES: dict[str, Callable[[str, str], Any]] = {
     "classic": RedisAdapter,
     "classic-specific": lambda url, key: RedisAdapter(url, key, publish_on_specific_response_channel=True),
     "dynamic": ShardedRedisAdapter,
-    "postgres": lambda _, key: PostgresAdapter(requirements.postgres(), table_name=TABLE, channel_prefix=key),
+    "postgres": lambda _, key: adapter(key),
     "static": lambda url, key: ShardedRedisAdapter(url, key, "static"),
 }
 
 
 @pytest.fixture(scope="module", autouse=True)
 def table() -> Iterator[None]:
-    yield
-    asyncio.run(drop_table())
+    with dropping():
+        yield
 
 
 class Scene:

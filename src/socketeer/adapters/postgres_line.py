@@ -29,7 +29,6 @@ class Connection(Protocol):
     async def remove_listener(self, channel: str, callback: Notified) -> None: ...
     def add_termination_listener(self, callback: Callable[[Any], None]) -> None: ...
     def get_server_pid(self) -> int: ...
-    def is_closed(self) -> bool: ...
     async def close(self, *, timeout: float) -> None: ...
     def terminate(self) -> None: ...
 
@@ -61,12 +60,14 @@ class Line:
         self._turn = asyncio.Lock()
         self.pid = connection.get_server_pid()
         """The process that serves it, which notifications name as their sender."""
-        connection.add_termination_listener(lambda _: ended())
+        self.open = True
+        """Whether it has not ended yet."""
+        self._ended = ended
+        connection.add_termination_listener(self._has_ended)
 
-    @property
-    def open(self) -> bool:
-        """Whether it can be used."""
-        return not self._connection.is_closed()
+    def _has_ended(self, _connection: Any) -> None:
+        self.open = False
+        self._ended()
 
     async def fetch(self, query: str, *args: Any) -> list[Any]:
         """The rows that a statement gives."""
@@ -95,6 +96,7 @@ class Line:
                 if self.open:
                     await self._connection.close(timeout=_GOODBYE)
             finally:
+                self.open = False
                 self._connection.terminate()
 
 

@@ -49,8 +49,8 @@ class Attachments:
         )
         # Only so many bytes at once, in the order of the question, and none of what is too large.
         self._read = (
-            "SELECT id, size, CASE WHEN total - size < $2::bigint AND size <= $2::bigint THEN payload END "  # noqa: S608 - checked above
-            "FROM (SELECT id, size, payload, sum(size) OVER (ORDER BY place) AS total "
+            "SELECT id, size, CASE WHEN size <= $2::bigint AND total - size < $2::bigint THEN payload END "  # noqa: S608 - checked above
+            "FROM (SELECT id, size, payload, sum(size) FILTER (WHERE size <= $2::bigint) OVER (ORDER BY place) AS total "
             "FROM (SELECT id, place, coalesce(payload, '') AS payload, coalesce(octet_length(payload), 0) AS size "
             f"FROM unnest($1::bigint[]) WITH ORDINALITY AS asked (id, place) JOIN {table} USING (id)) AS there) AS summed"
         )
