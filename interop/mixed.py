@@ -59,7 +59,8 @@ class Mixed:
 
     async def both(self) -> bool:
         """Whether each node knows of the other."""
-        return await self.io.adapter.server_count() == await self.node("count") == 2
+        here, there = await self.io.adapter.server_count(), await self.node("count")
+        return (here, there) == (2, 2)
 
 
 @asynccontextmanager

@@ -205,8 +205,8 @@ async def test_one_that_is_refused_takes_no_other_along(caplog: pytest.LogCaptur
             both.publish(b"{2}")
             wrong = both.sender.publish("x" * 64, payload)
             both.publish(stored(3)[0])
-        with pytest.raises(BrokerUnavailable):
-            await wrong
+            with pytest.raises(BrokerUnavailable):
+                await wrong
         await both.hears(b"{1}", b"{2}", b"3", b"{2}", b"3")
         assert (both.sender.health.lost, both.sender.health.ok) == (4, True)
         assert len(caplog.records) == 1

@@ -133,8 +133,9 @@ def test_equal_texts_in_one_transaction_differ_and_mean_the_same() -> None:
 
 def test_json_and_attachments_are_heard() -> None:
     node = Node()
-    for encode in (lambda value: json.dumps(value).encode(), pack_plain):
-        node.wire.receive(encode({**event(1).plain(), "nodeId": "of a cluster of Node.js"}))
+    plain = {**event(1).plain(), "nodeId": "of a cluster of Node.js"}
+    for payload in (json.dumps(plain).encode(), pack_plain(plain)):
+        node.wire.receive(payload)
     assert [message.data.packet.data for message in node.heard] == [["news", 1]] * 2  # type: ignore[union-attr]
 
 

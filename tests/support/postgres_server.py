@@ -30,7 +30,7 @@ class PostgresServer:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[Any] | None = None
 
     @property
     def url(self) -> str:
@@ -97,7 +97,18 @@ def _cluster(programs: Path) -> Path:
     owner = _owner()
     if owner:
         os.chown(folder, owner["user"], owner["group"])
-    command = [programs / "initdb", "-D", folder, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
+    command = [
+        str(programs / "initdb"),
+        "-D",
+        str(folder),
+        "-U",
+        "postgres",
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+        "--no-sync",
+    ]
     subprocess.run(command, check=True, capture_output=True, timeout=60, cwd=folder, **owner)
     return folder
 

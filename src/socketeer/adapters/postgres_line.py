@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias, cast
 from urllib.parse import parse_qs, urlsplit
 
 from socketeer.errors import OptionError
@@ -118,14 +118,14 @@ def plan(server: PostgresServer) -> tuple[str, Connect]:
         ImportError: asyncpg is missing.
     """
     try:
-        import asyncpg  # type: ignore[import-untyped]  # noqa: PLC0415 - an extra
+        import asyncpg  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise ImportError("asyncpg is needed: pip install 'socketeer[postgres]'") from error
     if isinstance(server, str):
         name = _name(server)
         return name, partial(asyncpg.connect, server)
     if isinstance(server, asyncpg.Pool):
-        return "PostgreSQL", server.acquire
+        return "PostgreSQL", cast(Connect, server.acquire)
     if callable(server):
         return "PostgreSQL", server
     raise OptionError(
