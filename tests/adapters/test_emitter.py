@@ -1,10 +1,10 @@
-"""Emitters, from ordinary code and from code on a loop, to servers over the real Redis."""
+"""Emitters, from ordinary code and from code on a loop, to servers over the real Redis and PostgreSQL."""
 
 from __future__ import annotations
 
 import asyncio
 import multiprocessing
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from socketeer.adapters.health import LinkState
 from socketeer.errors import BrokerUnavailable, MessageTooLarge, OptionError, ReservedEventError, UsageError
 from socketeer.server.server import BaseServer
 from socketeer.testing.stage import Stage
+from tests.adapters.postgres_nodes import adapter, dropping
 from tests.adapters.redis_nodes import prefix
 from tests.support import requirements
 
@@ -22,8 +23,15 @@ ENGINES: dict[str, Callable[[str, str], Any]] = {
     "classic": RedisAdapter,
     "classic-specific": lambda url, key: RedisAdapter(url, key, publish_on_specific_response_channel=True),
     "dynamic": ShardedRedisAdapter,
+    "postgres": lambda _, key: adapter(key),
     "static": lambda url, key: ShardedRedisAdapter(url, key, "static"),
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def table() -> Iterator[None]:
+    with dropping():
+        yield
 
 
 class Scene:
@@ -97,7 +105,9 @@ async def test_servers_are_told_in_each_namespace(scene: Scene) -> None:
 
 
 async def test_nobody_counts_an_emitter(scene: Scene) -> None:
+    await scene.stage.gather("/")
     await scene.emitter.emit("news")
+    await scene.stage.heard()
     assert await scene.stage.servers[0].adapter.server_count() == 2
 
 

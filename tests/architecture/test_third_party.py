@@ -33,6 +33,7 @@ PLACES: dict[str, tuple[str, ...]] = {
 
 #: Used where the user has it. Nothing depends on it.
 IF_THERE: dict[str, tuple[str, ...]] = {
+    "asyncpg": ("adapters/postgres_line.py",),
     "brotli": ("integrations/client_files.py",),
     "redis": ("adapters/redis.py",),
 }

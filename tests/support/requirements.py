@@ -86,6 +86,17 @@ def redis() -> str:
         missing("Redis", f"start one, or set REDIS_URL ({url}: {error})")
 
 
+def postgres() -> str:
+    """The URL of a PostgreSQL database that answers; the variable ``POSTGRES_URL`` names another one."""
+    url = os.environ.get("POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/test")
+    address = urlsplit(url)
+    try:
+        with socket.create_connection((address.hostname or "127.0.0.1", address.port or 5432), timeout=2):
+            return url
+    except OSError as error:
+        missing("PostgreSQL", f"start one, or set POSTGRES_URL ({address.hostname}: {error})")
+
+
 def _command(what: str, names: tuple[str, ...], hint: str) -> str:
     for name in names:
         if path := shutil.which(name):

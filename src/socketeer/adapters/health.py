@@ -38,7 +38,8 @@ class Health:
     received: int = 0
     """Messages of other nodes, and of this one where the broker gives them back."""
     lost: int = 0
-    """Messages that the broker did not take: it was away for too long, refused them, or the link broke under them."""
+    """Messages that the broker did not take: it was away for too long, refused them, or the link broke under them. And
+    those of others that came in such numbers that this node could not keep them."""
     refused: int = 0
     """Those of them that the broker refused by themselves, while the link was up."""
     refusal: str | None = None

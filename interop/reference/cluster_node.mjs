@@ -1,14 +1,12 @@
-// A node of a cluster: the official server with the official Redis adapter, and one client of it.
-// node redis_node.mjs URL KEY classic|classic-specific|static|dynamic|dynamic-private
+// A node of a cluster: the official server with an official adapter, and one client of it.
+// node cluster_node.mjs URL KEY MODE; the modes are in engines.mjs
 // Commands come as JSON lines on stdin: an operation's name and its arguments; binary is {"$hex": "..."}.
 // On stdout: what was asked for as {answer}, what the client gets as {event}, what the server gets as {told}.
 import { createServer } from "node:http";
 import { createInterface } from "node:readline";
-import { createAdapter, createShardedAdapter } from "@socket.io/redis-adapter";
-import { Emitter } from "@socket.io/redis-emitter";
-import { createClient } from "redis";
 import { Server } from "socket.io";
 import { io as connect } from "socket.io-client";
+import { engineFor } from "./engines.mjs";
 
 const [url, key, mode] = process.argv.slice(2);
 
@@ -26,12 +24,7 @@ const say = (document) => {
 };
 const revive = (_, value) => (value?.$hex === undefined ? value : Buffer.from(value.$hex, "hex"));
 
-const pub = createClient({ url });
-const sub = pub.duplicate();
-await Promise.all([pub.connect(), sub.connect()]);
-const adapter = mode.startsWith("classic")
-  ? createAdapter(pub, sub, { key, publishOnSpecificResponseChannel: mode === "classic-specific" })
-  : createShardedAdapter(pub, sub, { channelPrefix: key, subscriptionMode: mode });
+const { adapter, emitter } = await engineFor(url, key, mode);
 
 const http = createServer();
 const io = new Server(http, { adapter });
@@ -51,7 +44,6 @@ client.onAny((...args) => {
 client.on("disconnect", (reason) => say({ event: ["disconnect", reason] }));
 await new Promise((resolve) => client.on("connect", resolve));
 
-const emitter = new Emitter(pub, { key });
 const operations = {
   count: () => io.of("/").adapter.serverCount(),
   emit: (rooms, ...args) => void io.to(rooms).emit(...args),
@@ -66,6 +58,9 @@ const operations = {
   allRooms: async () => [...(await io.of("/").adapter.allRooms())].sort(),
   emitter: (rooms, ...args) => void emitter.to(rooms).emit(...args),
   emitterJoin: (rooms, target) => void emitter.in(rooms).socketsJoin(target),
+  emitterLeave: (rooms, target) => void emitter.in(rooms).socketsLeave(target),
+  emitterDisconnect: (rooms) => void emitter.in(rooms).disconnectSockets(),
+  data: (value) => void [...io.of("/").sockets.values()].forEach((socket) => (socket.data.value = value)),
   emitterTell: (...args) => void emitter.serverSideEmit(...args),
 };
 
