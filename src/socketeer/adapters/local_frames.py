@@ -76,7 +76,7 @@ class Splitter:
     __slots__ = ("_held", "_missing")
 
     def __init__(self) -> None:
-        self._held: list[bytes] = []
+        self._held = bytearray()
         self._missing = 0
         """Bytes without which it is no use to look."""
 
@@ -89,11 +89,11 @@ class Splitter:
             PacketError: these are no frames; what follows cannot be understood either.
         """
         if self._held:
-            self._held.append(piece)
+            self._held += piece
             self._missing -= len(piece)
             if self._missing > 0:
                 return
-            piece = b"".join(self._held)
+            piece = bytes(self._held)
             self._held.clear()
         start, size = 0, len(piece)
         while size - start >= _LENGTH.size:
@@ -111,6 +111,6 @@ class Splitter:
             start = end
         if start < size:
             rest = piece[start:]
-            self._held.append(rest)
+            self._held += rest
             wanted = _LENGTH.unpack_from(rest)[0] if len(rest) >= _LENGTH.size else 0
             self._missing = _LENGTH.size + wanted - len(rest)

@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from struct import Struct
 from typing import Final
@@ -79,7 +80,8 @@ class Hub:
             for node in list(self._nodes):
                 node.abort()
             await server.wait_closed()
-            Path(self.path).unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                os.unlink(self.path)  # noqa: PTH108 - a socket, not a file
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = ""
