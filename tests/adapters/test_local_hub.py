@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,15 +15,16 @@ from socketeer.errors import UsageError
 from tests.adapters.local_nodes import joined, until
 
 
+def mode(path: Path) -> int | None:
+    return path.stat().st_mode & 0o777 if path.exists() else None
+
+
 async def test_nobody_else_may_enter() -> None:
     hub = Hub()
-    await hub.start()
-    path = hub.path
-    folder = os.path.dirname(path)
-    assert os.stat(path).st_mode & 0o777 == 0o600
-    assert os.stat(folder).st_mode & 0o777 == 0o700
+    path = Path(await hub.start())
+    assert (mode(path), mode(path.parent)) == (0o600, 0o700)
     await hub.close()
-    assert not os.path.exists(folder)
+    assert (mode(path), mode(path.parent)) == (None, None)
 
 
 async def test_a_folder_with_a_long_name_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

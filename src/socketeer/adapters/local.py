@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from struct import Struct
-from typing import Final
+from typing import Final, cast
 
 from socketeer.adapters.broker import BrokerBus, LinkOptions, Outgoing
 from socketeer.adapters.bus import Bus
@@ -175,9 +175,8 @@ class _Line(asyncio.Protocol):
     # --- for the loop ---------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what the loop gives for a stream
-        self._transport = transport
-        transport.set_write_buffer_limits(_HIGH_WATER)
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of asyncio's
+        self._transport.set_write_buffer_limits(_HIGH_WATER)
 
     def data_received(self, data: bytes) -> None:
         try:

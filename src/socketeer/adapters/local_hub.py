@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from struct import Struct
-from typing import Final
+from typing import Final, cast
 
 from socketeer.adapters.local_frames import VERSION, Frame, Kind, Splitter, encode
 from socketeer.errors import PacketError, UsageError
@@ -23,6 +23,9 @@ log = logging.getLogger("socketeer")
 
 #: Bytes of a Unix socket's path, at most: what every system takes.
 _MAX_PATH: Final = 100
+
+#: How the names of hubs' folders begin.
+_FOLDER: Final = "socketeer-bus-"
 
 _NUMBER = Struct("!I")
 
@@ -152,8 +155,7 @@ class _Node(asyncio.Protocol):
         }
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what the loop gives for a stream
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of asyncio's
         self._hub.enter(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
@@ -221,10 +223,17 @@ class _Node(asyncio.Protocol):
             self._transport.abort()
 
 
+def sweep(path: str) -> None:
+    """Remove what a hub has left that did not end by itself, where it was in a folder of its own."""
+    folder = Path(path).parent
+    if folder.name.startswith(_FOLDER):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _fresh_folder() -> str:
     """A new folder that only this user may enter, with a path that a socket can have."""
     for parent in (None, "/tmp"):  # noqa: S108 - where the usual place has a long name
-        folder = tempfile.mkdtemp(prefix="socketeer-", dir=parent)  # its mode is 0700
+        folder = tempfile.mkdtemp(prefix=_FOLDER, dir=parent)  # its mode is 0700
         if len(os.fsencode(f"{folder}/bus")) <= _MAX_PATH:
             return folder
         Path(folder).rmdir()
