@@ -86,9 +86,10 @@ class LocalBus(BrokerBus):
             if channel is not None:  # else it has just been unsubscribed from
                 self.received(channel, frame.body)
         elif frame.kind == Kind.PONG and len(frame.body) == _NUMBER.size:
-            self._answered(*_NUMBER.unpack(frame.body), 0)
+            self._answered(int.from_bytes(frame.body, "big"), 0)
         elif frame.kind == Kind.COUNTED and len(frame.body) == _COUNTED.size:
-            self._answered(*_COUNTED.unpack(frame.body))
+            question, number = _COUNTED.unpack(frame.body)
+            self._answered(question, number)
         else:
             error = PacketError(f"no frame of a hub: {frame!r:.100}")
             self.health.reject(error, self._path)
@@ -103,7 +104,8 @@ class LocalBus(BrokerBus):
         line = self._there()
         self._last_question += 1
         question = self._last_question
-        future = self._asked[question] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._asked[question] = future
         line.send(encode(kind, name, _NUMBER.pack(question)))
         try:
             return await future
