@@ -31,6 +31,9 @@ VARIABLE: Final = "SOCKETEER_WORKER"
 #: Seconds that a worker has to end by itself, before it is killed.
 PATIENCE: Final = 8.0
 
+#: Seconds in which connections that it has just accepted bring their requests.
+_LAST_REQUESTS: Final = 0.1
+
 #: How a worker's log lines begin where nobody has configured logging.
 LOG_FORMAT: Final = "%(levelname)s: [%(processName)s] %(message)s"
 
@@ -180,6 +183,7 @@ class WorkerServer(UvicornServer):
         await self._stand_in(frozenset())
         for server in self.servers:
             server.close()
+        await asyncio.sleep(_LAST_REQUESTS)
         await super().shutdown(sockets)
 
 
