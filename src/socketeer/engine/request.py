@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -149,7 +150,12 @@ _LAST_PORT = 65_535
 
 def _check_host(request: Request) -> None:
     """One Host at most, and one that could be: what compares with it must not be misled."""
-    hosts = [value for name, value in request.raw_headers if name == "host"]
-    found = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
-    if hosts and (found is None or int(found[1] or 0) > _LAST_PORT):
+    host = request.headers.get("host")  # two are joined by a comma, which none may have
+    if host is not None and not _could_be_host(host):
         raise RequestRefused(BAD_REQUEST, {"name": "INVALID_HOST"}, request)
+
+
+@lru_cache(maxsize=64)
+def _could_be_host(host: str) -> bool:
+    found = _HOST.fullmatch(host)
+    return found is not None and int(found[1] or 0) <= _LAST_PORT
