@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from socketeer.engine.http.message import Request, Response
-from socketeer.engine.request import RequestRefused, check
+from socketeer.engine.request import RequestRefused, check_headers
 from socketeer.engine.server import EngineServer
 from socketeer.engine.transports.polling import PollingTransport
 
@@ -30,14 +30,20 @@ class Exchange(Protocol):
 def handle_at_once(engine: EngineServer, request: Request, exchange: Exchange) -> bool:
     """Answer ``request``, now or when there is something to poll; False has changed nothing and answers nothing."""
     try:
-        if "j" in request.query or "sid" not in request.query:
-            return False
-        session = check(request, engine.sessions, engine.options, websocket=False)
+        query = request.query
+        check_headers(request)
     except (RequestRefused, ValueError):
         return False
+    session = engine.sessions.get(query.get("sid", ""))
+    if session is None or request.repeated or "j" in query or query.get("transport") != "polling":
+        return False
+    transport = session.transport
+    if (query.get("EIO") == "4") is not (session.protocol == 4) or not isinstance(
+        transport, PollingTransport
+    ):
+        return False
     headers = engine.cors_at_once(request)
-    transport = None if session is None else session.transport
-    if headers is None or not isinstance(transport, PollingTransport):
+    if headers is None:
         return False
     answer = _Answer(engine, request, exchange, headers)
     if request.method == "GET":

@@ -328,7 +328,8 @@ class EngineServer(Emitter):
 
     def _new_session(self, request: Request) -> Session:
         sid = request.sid or generate_id()
-        self._promised.pop(sid, None)
+        if request.sid is not None:
+            self._promised.pop(sid, None)
         session = Session(sid, request, self.options, self.wheel, self._forget, protocol_of(request))
         if self._watcher is not None:
             session.watch(self._watcher)

@@ -108,10 +108,6 @@ class SocketeerApp:
         """The server's path, without a slash at its end."""
         return self._path
 
-    def is_direct(self) -> bool:
-        """Whether the engine may be asked without ASGI: nobody has put a middleware before it."""
-        return not self._engine.middlewares
-
     async def end_sessions(self) -> None:
         """For a web server, before it waits for its requests to end: a poll may wait as long as a heartbeat."""
         await self._io.end_sessions()

@@ -16,14 +16,13 @@ from urllib.parse import quote
 
 from uvicorn.config import Config
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
-from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
+from uvicorn.protocols.utils import get_remote_addr, is_ssl
 
-from socketeer.engine.at_once import Exchange, handle_at_once
 from socketeer.engine.http.message import Request, Response
 from socketeer.integrations.asgi import CLOSERS, SocketeerApp
 from socketeer.integrations.request_head import RequestHead, Target, is_plain
 
-_access_log: Final = logging.getLogger("uvicorn.access")
+access_log: Final = logging.getLogger("uvicorn.access")
 
 Address = tuple[str, int]
 
@@ -50,13 +49,12 @@ def _find(config: Config) -> Direct | None:
 
 
 class Peer:
-    """Both ends of a connection."""
+    """Whom a connection is from."""
 
-    __slots__ = ("client", "secure", "server")
+    __slots__ = ("client", "secure")
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self.client: Address | None = get_remote_addr(transport)
-        self.server = get_local_addr(transport)
         self.secure = is_ssl(transport)
 
 
@@ -67,7 +65,6 @@ class Direct:
         self.app = app
         self.engine = app.engine
         self.target = Target(app.path)
-        self.is_open = app.is_direct
         self.handle: Callable[[Request], Coroutine[Any, Any, Response]] = app.engine.handle
         self._path = f"{app.path}/"
         self._proxied = None if proxied is None else _Proxied(proxied)
@@ -87,20 +84,18 @@ class Direct:
         client, secure = peer.client, peer.secure
         if fields.forwarded and self._proxied is not None:
             client, secure = self._proxied.origin(client, secure, fields.pairs)
-        return Request(
+        request = Request(
             head.method,
             self._path,
             head.query,
             fields.pairs.copy(),
             client[0] if client else "",
             secure,
-            scope=_Scope(head, self._path, client, peer.server, secure, body is None),
+            scope=_Scope(head, self._path, client, secure, body is None),
             whole=body,
         )
-
-    def handle_at_once(self, request: Request, exchange: Exchange) -> bool:
-        """As :func:`~socketeer.engine.at_once.handle_at_once`."""
-        return handle_at_once(self.engine, request, exchange)
+        request.headers = fields.headers.copy()
+        return request
 
 
 class _Proxied:
@@ -134,23 +129,24 @@ async def _nothing(_scope: object, _receive: object, _send: object) -> None:
 
 
 class _Scope(Mapping[str, Any]):
-    """The ASGI scope of a request that went without one, made when somebody looks."""
+    """The ASGI scope of a request that went without one, made when somebody looks; ``server`` is not told.
 
-    __slots__ = ("_client", "_head", "_made", "_path", "_secure", "_server", "_websocket")
+    (To ask the system for it costs a call for each connection, and nobody asks us.)
+    """
+
+    __slots__ = ("_client", "_head", "_made", "_path", "_secure", "_websocket")
 
     def __init__(
         self,
         head: RequestHead,
         path: str,
         client: Address | None,
-        server: tuple[str, int | None] | None,
         secure: bool,
         websocket: bool,
     ) -> None:
         self._head = head
         self._path = path
         self._client = client
-        self._server = server
         self._secure = secure
         self._websocket = websocket
         self._made: dict[str, Any] | None = None
@@ -164,7 +160,7 @@ class _Scope(Mapping[str, Any]):
                 "asgi": {"version": "3.0", "spec_version": "2.4" if self._websocket else "2.3"},
                 "http_version": "1.1",
                 "scheme": scheme + "s" * self._secure,
-                "server": self._server,
+                "server": None,
                 "client": self._client,
                 "root_path": "",
                 "path": self._path,
@@ -199,10 +195,10 @@ def logged_path(request: Request) -> str:
     return f"{quote(request.path)}?{query}" if query else quote(request.path)
 
 
-def log_access(request: Request, status: int) -> None:
-    """The line of an access log, where there is one."""
-    if _access_log.isEnabledFor(logging.INFO) and _access_log.hasHandlers():
-        _access_log.info(
+def write_access(request: Request, status: int) -> None:
+    """A line of the access log, where there is one."""
+    if access_log.hasHandlers():
+        access_log.info(
             '%s - "%s %s HTTP/%s" %d',
             client_name(request),
             request.method,

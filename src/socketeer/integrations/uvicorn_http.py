@@ -23,10 +23,11 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from socketeer.engine.at_once import handle_at_once
 from socketeer.engine.http.message import Request, Response
 from socketeer.integrations.http_answer import encode_answer
 from socketeer.integrations.request_head import HeadReader
-from socketeer.integrations.uvicorn_direct import Direct, Peer, direct_of, log_access
+from socketeer.integrations.uvicorn_direct import Direct, Peer, access_log, direct_of, write_access
 from socketeer.integrations.uvicorn_websocket import WebSocketProtocol
 from socketeer.messaging.eager import start
 from socketeer.options import Limits
@@ -92,6 +93,9 @@ class HttpProtocol(HttpToolsProtocol):
         self._rest = b""
         """What has come behind the request that is being answered."""
         self._timer: asyncio.TimerHandle | None = None
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        """When the next request has to have begun."""
         self._messages = 0
         """Requests that uvicorn's parser has begun and not ended."""
         self._in_headers = True
@@ -108,6 +112,8 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has ended."""
         self._disarm()
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
         gone, self._gone = self._gone, None
         if gone is not None:
             gone()
@@ -162,7 +168,7 @@ class HttpProtocol(HttpToolsProtocol):
     def _begin(self, direct: Direct, heads: HeadReader, data: bytes) -> bool:
         """Answer a request if it is one of those; False has done nothing."""
         head = heads.read(data)
-        if head is None or self._write_paused or not direct.is_open():
+        if head is None or self._write_paused or direct.engine.middlewares:
             return False
         if self.transport.is_closing():
             return True
@@ -175,7 +181,8 @@ class HttpProtocol(HttpToolsProtocol):
             return False
         if self._peer is None:
             self._peer = direct.meet(self.transport, self.app_state)
-        self._disarm()
+        if self._timer is not None:
+            self._disarm()
         if websocket is not None:
             request = direct.request(head, self._peer, None)
             self._shake(websocket, direct, request, data[end:])
@@ -191,7 +198,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _answer(self, direct: Direct, request: Request) -> None:
         try:
-            if not direct.handle_at_once(request, self):
+            if not handle_at_once(direct.engine, request, self):
                 task, response = start(direct.handle(request))
                 if task is None:
                     self.reply(response)
@@ -231,7 +238,8 @@ class HttpProtocol(HttpToolsProtocol):
             log.error("a request is answered 500: %s", error)  # noqa: TRY400 - one line
             response = _ERROR
             data, keep_alive = encode_answer(response, self.server_state.default_headers, False)
-        log_access(request, response.status)
+        if access_log.isEnabledFor(logging.INFO):
+            write_access(request, response.status)
         transport.write(data)
         self.server_state.total_requests += 1
         self._phase = _READY
@@ -240,7 +248,9 @@ class HttpProtocol(HttpToolsProtocol):
         elif self._rest:
             self.loop.call_soon(self._go_on)
         else:
-            self._wait_for_next()
+            self._due = self.loop.time() + self.config.timeout_keep_alive
+            if self._idle_timer is None:
+                self._idle_timer = self.loop.call_at(self._due, self._idle)
 
     def waits(self, gone: Callable[[], None]) -> None:
         """A poll waits; ``gone`` is to be called if its client goes."""
@@ -253,14 +263,20 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.resume_reading()
             self.data_received(rest)
 
-    def _wait_for_next(self) -> None:
-        self.timeout_keep_alive_task = self.loop.call_later(
-            self.config.timeout_keep_alive, self.timeout_keep_alive_handler
-        )
+    def _idle(self) -> None:
+        """No request has come for long enough, unless there was one since the timer was set, which does not move it."""
+        self._idle_timer = None
+        if self._phase is _READY and self.timeout_keep_alive_task is None:
+            if self.loop.time() >= self._due:
+                self.timeout_keep_alive_handler()
+            else:
+                self._idle_timer = self.loop.call_at(self._due, self._idle)
 
     def _shake(self, kind: type[WebSocketProtocol], direct: Direct, request: Request, early: bytes) -> None:
         """A WebSocket handshake: the connection is the WebSocket protocol's from here on."""
         self.connections.discard(self)
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
         protocol = kind(self.config, self.server_state, self.app_state, self.loop)
         self.transport.set_protocol(protocol)
         protocol.connection_made(self.transport)

@@ -119,7 +119,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def _begin(self, data: bytes) -> bool:
         """Ask the engine directly, if it is a handshake for that; False has done nothing."""
         direct = direct_of(self.config)
-        if direct is None or not direct.is_open():
+        if direct is None or direct.engine.middlewares:
             return False
         head = HeadReader(direct.target).read(data)
         if head is None or not head.fields.upgrade:

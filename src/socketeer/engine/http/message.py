@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -60,30 +61,34 @@ class Request:
         return headers
 
     @_Lazy
-    def _pairs(self) -> list[tuple[str, str]]:
-        query = self.query_string
-        if "%" in query or "+" in query or query.count("&") >= MAX_QUERY_FIELDS:
-            return parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
-        # Nothing to decode: the same, at a tenth of the price.
-        parts = [part.partition("=") for part in query.split("&") if part]
-        return [(name, value) for name, _, value in parts]
-
-    @_Lazy
     def query(self) -> dict[str, str]:
         """The parameters of the query string; of a repeated one, the last, where that is allowed.
 
         Raises:
             ValueError: there are more than ``MAX_QUERY_FIELDS``.
         """
-        return dict(self._pairs)
+        return self._read_query()
 
     @_Lazy
     def repeated(self) -> frozenset[str]:
         """The names of parameters that are given more than once."""
-        if len(self.query) == len(self._pairs):
-            return frozenset()
-        names = [name for name, _ in self._pairs]
-        return frozenset(name for name in names if names.count(name) > 1)
+        self._read_query()
+        return self.repeated
+
+    def _read_query(self) -> dict[str, str]:
+        text = self.query_string
+        if "%" in text or "+" in text or text.count("&") >= MAX_QUERY_FIELDS:
+            pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
+        else:  # nothing to decode: the same, at a tenth of the price
+            parts = [part.partition("=") for part in text.split("&") if part]
+            pairs = [(name, value) for name, _, value in parts]
+        query = dict(pairs)
+        repeated: frozenset[str] = frozenset()
+        if len(query) != len(pairs):
+            counts = Counter(name for name, _ in pairs)
+            repeated = frozenset(name for name, count in counts.items() if count > 1)
+        vars(self).update(query=query, repeated=repeated)
+        return query
 
     @property
     def url(self) -> str:

@@ -151,12 +151,18 @@ class PollingTransport:
         headers = {"content-type": content_type, "cache-control": "no-store", **_for_old_browsers(request)}
         response = Response(200, headers, body)
         options = self._session.options.http_compression
-        if options is not None and any(message.compress for message in queued):
+        if (
+            options is not None
+            and len(body) >= options.threshold
+            and any(message.compress for message in queued)
+        ):
             compress(response, request.headers.get("accept-encoding", ""), options)
         return response
 
     def _encode(self, messages: list[Message]) -> tuple[str, bytes]:
         """The content type and the body of an answer with these messages."""
+        if len(messages) == 1:
+            return TEXT, messages[0].payload()
         return TEXT, RECORD_SEPARATOR.join([message.payload() for message in messages])
 
     # --- POST -----------------------------------------------------------------------------------
