@@ -159,6 +159,7 @@ class HandOver:
             taken = self._take_lane(options, headers)
             if taken is not None:
                 ready(taken)
+                taken.flush()  # the answer and the session's first packet in one
                 return
         carrier: PicowsCarrier
         if codec is None:
