@@ -22,10 +22,16 @@ PLACES: dict[str, tuple[str, ...]] = {
     "prompt_toolkit": ("cli/prompt.py",),
     "rich": ("cli/",),
     "typer": ("cli/",),
-    "uvicorn": ("integrations/uvicorn.py", "integrations/hosting.py"),
+    "uvicorn": (
+        "integrations/uvicorn.py",
+        "integrations/uvicorn_direct.py",
+        "integrations/uvicorn_http.py",
+        "integrations/uvicorn_websocket.py",
+        "integrations/hosting.py",
+    ),
     "uvloop": ("integrations/hosting.py",),
     # Used by uvicorn, for us; what it raises says where a handshake ends.
-    "httptools": ("integrations/uvicorn.py",),
+    "httptools": ("integrations/uvicorn_http.py",),
     "httpx2": ("engine/http/client.py",),
     # Used by uvicorn, for us; no line of ours imports it.
     "websockets": (),

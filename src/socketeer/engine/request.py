@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -65,8 +66,7 @@ def check(
     transport = _parameter(request, "transport")
     if transport not in options.transports:
         raise RequestRefused(UNKNOWN_TRANSPORT, {"transport": transport}, request)
-    _check_origin_characters(request)
-    _check_host(request)
+    check_headers(request)
     if "j" in request.query and not _may_be_jsonp(request, transport, options):
         raise RequestRefused(BAD_REQUEST, {"name": "JSONP_UNSUPPORTED"}, request)
     if "sid" in request.query:
@@ -136,20 +136,27 @@ def _check_session(
     return session
 
 
-def _check_origin_characters(request: Request) -> None:
-    origin = request.headers.get("origin")
-    if origin is not None and not (origin.isascii() and origin.isprintable()):
-        raise RequestRefused(BAD_REQUEST, {"name": "INVALID_ORIGIN"}, request)
-
-
 #: A name or an address, and a port.
 _HOST = re.compile(r"(?:[A-Za-z0-9._~%-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
 _LAST_PORT = 65_535
 
 
-def _check_host(request: Request) -> None:
-    """One Host at most, and one that could be: what compares with it must not be misled."""
-    hosts = [value for name, value in request.raw_headers if name == "host"]
-    found = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
-    if hosts and (found is None or int(found[1] or 0) > _LAST_PORT):
+def check_headers(request: Request) -> None:
+    """One Host at most, and one that could be: what compares with it must not be misled; and a readable Origin.
+
+    Raises:
+        RequestRefused: it is not so.
+    """
+    headers = request.headers
+    origin = headers.get("origin")
+    if origin is not None and not (origin.isascii() and origin.isprintable()):
+        raise RequestRefused(BAD_REQUEST, {"name": "INVALID_ORIGIN"}, request)
+    host = headers.get("host")  # two are joined by a comma, which none may have
+    if host is not None and not _could_be_host(host):
         raise RequestRefused(BAD_REQUEST, {"name": "INVALID_HOST"}, request)
+
+
+@lru_cache(maxsize=64)
+def _could_be_host(host: str) -> bool:
+    found = _HOST.fullmatch(host)
+    return found is not None and int(found[1] or 0) <= _LAST_PORT

@@ -146,6 +146,10 @@ class EngineServer(Emitter):
         """The CORS headers that the answer to this request is to have."""
         return await self._cors.headers(request)
 
+    def cors_at_once(self, request: Request) -> dict[str, str] | None:
+        """The same for a request that is let in; None where that cannot be said at once, or it is not."""
+        return self._cors.headers_at_once(request)
+
     def middleware_failed(self, request: Request) -> RequestRefused:
         """A middleware has raised: the refusal, of which listeners have been told."""
         refused = RequestRefused(BAD_REQUEST, {"name": "MIDDLEWARE_FAILURE"}, request)
@@ -324,7 +328,8 @@ class EngineServer(Emitter):
 
     def _new_session(self, request: Request) -> Session:
         sid = request.sid or generate_id()
-        self._promised.pop(sid, None)
+        if request.sid is not None:
+            self._promised.pop(sid, None)
         session = Session(sid, request, self.options, self.wheel, self._forget, protocol_of(request))
         if self._watcher is not None:
             session.watch(self._watcher)

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from socketeer.engine.carriers.asgi import AsgiCarrier
 from socketeer.engine.carriers.base import Carrier
 from socketeer.engine.http.message import Request, Response
 from socketeer.engine.request import BAD_REQUEST, RequestRefused
+from socketeer.engine.server import EngineServer
+from socketeer.engine.session import Session
 from socketeer.integrations.client_files import ServedClient, served_client
 from socketeer.integrations.client_package import FILES
 from socketeer.integrations.middleware import Exchange, Guarded
@@ -50,6 +52,16 @@ TakeOver = Callable[[Any, list[tuple[str, str]], Codec | None, Callable[[Carrier
 CLOSERS: Final = "socketeer.closers"
 
 
+class Admission(NamedTuple):
+    """What a WebSocket handshake is answered with that is let in."""
+
+    session: Session | None
+    """The session that it wants to join."""
+    headers: dict[str, str]
+    codec: Codec | None
+    """What compresses its messages, if anything."""
+
+
 class SocketeerApp:
     """``io.asgi(other)``: answers below the server's path, and leaves the rest to the other application."""
 
@@ -83,6 +95,22 @@ class SocketeerApp:
             await self._other(scope, receive, send)
         else:
             await _not_found(scope, receive, send)
+
+    # --- without ASGI: see uvicorn_direct.py -------------------------------------------------------
+
+    @property
+    def engine(self) -> EngineServer:
+        """The engine that answers below :attr:`path`."""
+        return self._engine
+
+    @property
+    def path(self) -> str:
+        """The server's path, without a slash at its end."""
+        return self._path
+
+    async def end_sessions(self) -> None:
+        """For a web server, before it waits for its requests to end: a poll may wait as long as a heartbeat."""
+        await self._io.end_sessions()
 
     def _below(self, scope: Scope) -> str | None:
         """What the path names below ours: as the client sees it, or below where we are mounted.
@@ -152,10 +180,9 @@ class SocketeerApp:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send, exchange: Exchange | None) -> None:
         engine = self._engine
         request = make_request(scope, None)
+        take_over: TakeOver | None = (scope.get("extensions") or {}).get(TAKE_OVER)
         try:
-            session, headers = await engine.admit(request)
-            take_over: TakeOver | None = (scope.get("extensions") or {}).get(TAKE_OVER)
-            codec = None if take_over is None else self._compression(request, headers)
+            session, headers, codec = await self.admit(request, compresses=take_over is not None)
         except RequestRefused as refused:
             await receive()
             await reject(scope, send, refused)
@@ -184,6 +211,15 @@ class SocketeerApp:
         carrier = AsgiCarrier(receive, send, options.max_http_buffer_size, options.backpressure)
         engine.open_websocket(request, session, carrier)
         await carrier.run()
+
+    async def admit(self, request: Request, *, compresses: bool) -> Admission:
+        """May this WebSocket handshake go on? With compression, where that can be had and the client offers it.
+
+        Raises:
+            RequestRefused: it may not.
+        """
+        session, headers = await self._engine.admit(request)
+        return Admission(session, headers, self._compression(request, headers) if compresses else None)
 
     def _compression(self, request: Request, headers: dict[str, str]) -> Codec | None:
         """What compresses the messages of this WebSocket, if anything; the answer to the client goes into ``headers``.

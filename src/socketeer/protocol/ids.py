@@ -6,12 +6,14 @@ one by that length. 15 random bytes are 120 bits and make 20 characters of base6
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
+from binascii import b2a_base64
 from os import urandom
 
 ID_LENGTH = 20
 
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+
 
 def generate_id() -> str:
     """A new id: 20 characters of ``A-Z a-z 0-9 _ -``, 120 random bits."""
-    return urlsafe_b64encode(urandom(15)).decode("ascii")
+    return b2a_base64(urandom(15), newline=False).translate(_URL_SAFE).decode("ascii")

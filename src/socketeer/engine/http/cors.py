@@ -68,6 +68,15 @@ class CorsPolicy:
             return True
         return self._ask is not None and self._permitted(await self._rule_for(request), origin)
 
+    def headers_at_once(self, request: Request) -> dict[str, str] | None:
+        """As :meth:`headers`, for a request that :meth:`allows` lets in; None where both have to be asked."""
+        if self._ask is not None:
+            return None
+        rule, origin = self._rule, request.headers.get("origin")
+        if origin is not None and not self._permitted(rule, origin) and not _is_same_origin(origin, request):
+            return None
+        return {} if _is_off(rule) else self._origin_headers(rule, request) | self._common
+
     async def headers(self, request: Request) -> dict[str, str]:
         """The CORS headers of the answer to this request; none when CORS is off for it."""
         rule = await self._rule_for(request)
@@ -158,6 +167,10 @@ class ChosenCorsPolicy:
         if policy is None:
             raise CorsFailed
         return await policy.allows(request)
+
+    def headers_at_once(self, request: Request) -> dict[str, str] | None:  # noqa: ARG002 - as a CorsPolicy's
+        """As :meth:`CorsPolicy.headers_at_once`: the function has to be asked."""
+        return None
 
     async def headers(self, request: Request) -> dict[str, str]:
         """As :meth:`CorsPolicy.headers`; none where the function has failed."""

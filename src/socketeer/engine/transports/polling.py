@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from socketeer.engine.http.compression import compress
 from socketeer.engine.http.message import Request, Response
@@ -22,6 +22,18 @@ BINARY: Final = "application/octet-stream"
 _CLOSE_TYPE: Final = bytes((CLOSE,))
 
 
+class Waiter(Protocol):
+    """A poll that waits: a future, or :class:`_Waiting`."""
+
+    def done(self) -> bool:
+        """Whether it is about to be answered."""
+        ...
+
+    def set_result(self, result: None, /) -> None:
+        """Answer it, with what is queued at the end of this turn of the loop."""
+        ...
+
+
 class PollingTransport:
     """One session on long-polling: at most one GET and one POST at a time."""
 
@@ -34,7 +46,7 @@ class PollingTransport:
         self.name = "polling"
         self._session = session
         self._outbox = Outbox(session.options.backpressure)
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiter: Waiter | None = None
         """Resolved to answer the poll that waits; what the answer holds is decided when it is written."""
         self._posting = False
         self._reading: asyncio.Timeout | None = None
@@ -108,6 +120,21 @@ class PollingTransport:
                 self._session.fail("transport error", "poll connection closed prematurely")
         return self._answer(request)
 
+    def poll_at_once(self, request: Request, reply: Callable[[Response], None]) -> Callable[[], None] | None:
+        """As :meth:`poll`, with no task that waits: ``reply`` is called, now or later.
+
+        Where it is later, returns what is to be called if the client goes before.
+        """
+        if self._waiter is not None:
+            self._session.fail("transport error", "overlap from client")
+            reply(Response(400))
+        elif self._outbox or self._ended is not None or self._session.state is State.CLOSED:
+            reply(self._answer(request))
+        else:
+            waiting = self._waiter = _Waiting(self, request, reply)
+            return waiting.gone
+        return None
+
     def _answer(self, request: Request) -> Response:
         queued = messages = self._outbox.take()
         if self._session.state is State.CLOSED:
@@ -124,31 +151,57 @@ class PollingTransport:
         headers = {"content-type": content_type, "cache-control": "no-store", **_for_old_browsers(request)}
         response = Response(200, headers, body)
         options = self._session.options.http_compression
-        if options is not None and any(message.compress for message in queued):
+        if (
+            options is not None
+            and len(body) >= options.threshold
+            and any(message.compress for message in queued)
+        ):
             compress(response, request.headers.get("accept-encoding", ""), options)
         return response
 
     def _encode(self, messages: list[Message]) -> tuple[str, bytes]:
         """The content type and the body of an answer with these messages."""
+        if len(messages) == 1:
+            return TEXT, messages[0].payload()
         return TEXT, RECORD_SEPARATOR.join([message.payload() for message in messages])
 
     # --- POST -----------------------------------------------------------------------------------
 
     async def receive(self, request: Request) -> Response:
         """Take a POST: its packets are delivered in order before it is answered."""
+        refusal = self._refusal(request)
+        if refusal is not None:
+            return refusal
+        self._posting = True
+        try:
+            return await self._read_and_deliver(request)
+        finally:
+            self._posting = False
+
+    def receive_at_once(self, request: Request, body: bytes) -> Response:
+        """As :meth:`receive`, for a request whose body has come with it."""
+        refusal = self._refusal(request)
+        if refusal is not None:
+            return refusal
+        if len(body) > self._session.options.max_http_buffer_size:
+            return Response(413)
+        if self._session.state is State.CLOSED:
+            return Response(400)
+        self._posting = True
+        try:
+            return self._deliver(request, body)
+        finally:
+            self._posting = False
+
+    def _refusal(self, request: Request) -> Response | None:
+        """The answer to a POST that is not to be read."""
         if self._posting:
             self._session.fail("transport error", "data request overlap from client")
             return Response(400)
         if not self.takes_binary and is_binary(request):
             self._session.fail("transport error", "invalid content: binary payloads belong to Engine.IO 3")
             return Response(400)
-        if "content-encoding" in request.headers:
-            return Response(415)
-        self._posting = True
-        try:
-            return await self._read_and_deliver(request)
-        finally:
-            self._posting = False
+        return Response(415) if "content-encoding" in request.headers else None
 
     async def _read_and_deliver(self, request: Request) -> Response:
         session = self._session
@@ -204,6 +257,38 @@ class PollingTransport:
         self._session.receive_text(packet)
 
 
+class _Waiting:
+    """A poll that no task waits for."""
+
+    __slots__ = ("_released", "_reply", "_request", "_transport")
+
+    def __init__(
+        self, transport: PollingTransport, request: Request, reply: Callable[[Response], None]
+    ) -> None:
+        self._transport = transport
+        self._request = request
+        self._reply = reply
+        self._released = False
+
+    def done(self) -> bool:
+        return self._released
+
+    def set_result(self, _result: None, /) -> None:
+        self._released = True
+        asyncio.get_running_loop().call_soon(self._end)
+
+    def _end(self) -> None:
+        self._transport._waiter = None  # noqa: SLF001 - its other half
+        self._reply(self._transport._answer(self._request))  # noqa: SLF001
+
+    def gone(self) -> None:
+        """The client has gone."""
+        if not self._released:
+            self._released = True
+            self._transport._waiter = None  # noqa: SLF001
+            self._transport._session.fail("transport error", "poll connection closed prematurely")  # noqa: SLF001
+
+
 def is_binary(request: Request) -> bool:
     """Whether the request says that its body is binary."""
     return request.headers.get("content-type", "").startswith(BINARY)
@@ -221,6 +306,8 @@ async def read_body(request: Request, limit: int) -> bytes | None:
     Raises:
         ConnectionError: the client went away before the end of it.
     """
+    if request.whole is not None:
+        return request.whole if len(request.whole) <= limit else None
     declared = request.headers.get("content-length", "0")
     if not declared.isdecimal() or len(declared) > 15 or int(declared) > limit:
         return None

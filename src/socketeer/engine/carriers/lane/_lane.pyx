@@ -334,7 +334,7 @@ cdef class Connection:
         self.release()
 
     def open(self, int fd, bytes answer not None, bytes early not None):
-        """Take a descriptor over. `answer` is sent at once; `early` has come already."""
+        """Take a descriptor over. `answer` leaves with what follows it in this turn; `early` has come already."""
         if self.wire.state != LINE_CLOSED or self.wire.fd >= 0:
             raise RuntimeError("a connection is opened once")
         self.wire.fd = fd
@@ -346,7 +346,6 @@ cdef class Connection:
             self.wire.state = LINE_CLOSED
             raise
         self.put(answer)
-        self.flush()
         if early:
             # Who receives is not there yet.
             self.lane.early.append((self, early))

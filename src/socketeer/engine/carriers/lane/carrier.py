@@ -7,7 +7,6 @@ import binascii
 import os
 import socket
 import weakref
-from base64 import b64decode, b64encode
 from hashlib import sha1
 from typing import Any
 
@@ -172,8 +171,9 @@ def take_over(
 def _accept(key: str) -> str | None:
     """The answer to a key; None to one that is none (RFC 6455 section 4.2.1)."""
     try:
-        if len(b64decode(key, validate=True)) != 16:
+        if len(binascii.a2b_base64(key, strict_mode=True)) != 16:
             return None
-    except binascii.Error:
+    except ValueError:  # also what is not ASCII
         return None
-    return b64encode(sha1(key.encode() + _GUID, usedforsecurity=False).digest()).decode()
+    digest = sha1(key.encode() + _GUID, usedforsecurity=False).digest()
+    return binascii.b2a_base64(digest, newline=False).decode()

@@ -1,0 +1,172 @@
+"""The head of an ordinary HTTP/1.1 request, read in one go.
+
+What browsers, phones and Node.js send is read here; whatever is out of the ordinary in any way (odd characters, repeated or
+folded lines, chunked bodies, ``Expect``, other methods, half a request) is left to the full parser, which decides what
+it means. So the two never understand one request differently.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+#: Bytes of a head, and lines: longer ones are left to the full parser, and few are.
+_MAX_HEAD: Final = 8192
+_MAX_LINES: Final = 64
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
+_LAST = " HTTP/1.1"
+
+#: Header names as they are written, and in lower case. It has an end: names are the client's to choose.
+_names: dict[str, str] = {}
+_MAX_NAMES: Final = 256
+
+_UPGRADES = frozenset({"upgrade", "keep-alive, upgrade", "keep-alive,upgrade"})
+#: Headers that change how the rest of the connection is read.
+_LEFT_ALONE = ("transfer-encoding", "expect", "proxy-connection")
+
+
+class Fields:
+    """The header lines of a request."""
+
+    __slots__ = ("forwarded", "headers", "keep_alive", "length", "pairs", "upgrade")
+
+    def __init__(self, headers: dict[str, str], length: int, keep_alive: bool, upgrade: bool) -> None:
+        self.headers = headers
+        self.pairs = list(headers.items())
+        self.length = length
+        self.keep_alive = keep_alive
+        self.upgrade = upgrade
+        """Whether it is a WebSocket handshake."""
+        self.forwarded = "x-forwarded-for" in headers or "x-forwarded-proto" in headers
+
+
+class RequestHead:
+    """A whole head, and where in what was received the body begins."""
+
+    __slots__ = ("body", "fields", "method", "query")
+
+    def __init__(self, method: str, query: str, fields: Fields, body: int) -> None:
+        self.method = method
+        self.query = query
+        self.fields = fields
+        self.body = body
+
+
+class HeadReader:
+    """Reads the heads that come over one connection, for one path.
+
+    A client that polls sends the same header lines again and again, so those of the last GET and of the last POST
+    are remembered.
+    """
+
+    __slots__ = ("_get", "_post", "_target")
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._get: tuple[bytes, Fields] | None = None
+        self._post: tuple[bytes, Fields] | None = None
+
+    def read(self, data: bytes) -> RequestHead | None:
+        """The head at the beginning of ``data``; None leaves it to the full parser."""
+        if not data.startswith(self._target.prefixes):
+            return None
+        line = data.find(b"\r\n", 0, _MAX_HEAD)
+        end = data.find(b"\r\n\r\n", line, _MAX_HEAD)
+        if line < 0 or end <= line:
+            return None
+        is_get = data[0] == 71
+        known = self._get if is_get else self._post
+        block = data[line + 2 : end]
+        if known is not None and known[0] == block:
+            fields = known[1]
+        else:
+            read = _read_fields(block)
+            if read is None or (is_get and read.length) or (read.upgrade and not is_get):
+                return None
+            fields = read
+            if is_get:
+                self._get = (block, fields)
+            else:
+                self._post = (block, fields)
+        try:
+            rest = data[self._target.lengths[is_get] : line].decode("ascii")
+        except UnicodeDecodeError:
+            return None
+        query = rest[: -len(_LAST)]
+        if not rest.endswith(_LAST) or not query.isprintable() or " " in query or "#" in query:
+            return None
+        return RequestHead("GET" if is_get else "POST", query, fields, end + 4)
+
+
+class Target:
+    """What the requests begin with that are read here: ``/socket.io/?``."""
+
+    __slots__ = ("lengths", "prefixes")
+
+    def __init__(self, path: str) -> None:
+        start = f"{path}/?".encode("ascii")
+        self.prefixes = (b"GET " + start, b"POST " + start)
+        self.lengths = (len(self.prefixes[1]), len(self.prefixes[0]))
+        """Of the second one and of the first: by whether it is a GET."""
+
+
+def is_plain(path: str) -> bool:
+    """Whether a path is the same in a URL: no character of it is ever escaped."""
+    return re.fullmatch(r"(?:/[A-Za-z0-9._~-]+)+", path) is not None
+
+
+def _read_fields(block: bytes) -> Fields | None:
+    try:
+        lines = block.decode("ascii").split("\r\n")
+    except UnicodeDecodeError:
+        return None
+    if len(lines) > _MAX_LINES:
+        return None
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        known = _names.get(name) or _learn(name)
+        if known is None or not colon or known in headers or not value.isprintable():
+            return None
+        if value[:1] == " ":
+            value = value[1:]
+        if value[:1] == " " or value[-1:] == " ":
+            return None
+        headers[known] = value
+    for name in _LEFT_ALONE:
+        if name in headers:
+            return None
+    return _interpret(headers)
+
+
+def _interpret(headers: dict[str, str]) -> Fields | None:
+    connection = headers.get("connection", "keep-alive").lower()
+    upgrade = "upgrade" in headers
+    if upgrade:
+        if connection not in _UPGRADES or headers["upgrade"].lower() != "websocket":
+            return None
+        if headers.get("sec-websocket-version") != "13" or not _is_key(headers.get("sec-websocket-key", "")):
+            return None
+    elif connection not in ("keep-alive", "close"):
+        return None
+    declared = headers.get("content-length", "0")
+    if not declared.isdecimal() or len(declared) > 15 or (upgrade and declared != "0"):
+        return None
+    return Fields(headers, int(declared), connection != "close", upgrade)
+
+
+def _is_key(key: str) -> bool:
+    """Whether it is what a handshake must have: 16 bytes (RFC 6455 section 4.2.1)."""
+    return len(key) == 24 and _KEY.fullmatch(key) is not None
+
+
+def _learn(name: str) -> str | None:
+    """The name in lower case; None where it is none."""
+    if _TOKEN.fullmatch(name) is None:
+        return None
+    lower = name.lower()
+    if len(_names) < _MAX_NAMES and len(name) <= 64:
+        _names[name] = lower
+    return lower

@@ -1,0 +1,208 @@
+"""What the short way to the engine has to know of uvicorn: whether there is one, and who a request is from.
+
+There is one where nothing stands between uvicorn and a Socket.IO server but uvicorn's own reader of proxies' headers: no
+``root_path``, no ``limit_concurrency``, no other application around ours, no middleware of ``io.engine.use``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import weakref
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextvars import Context, copy_context
+from typing import Any, Final
+from urllib.parse import quote
+
+from uvicorn.config import Config
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from uvicorn.protocols.utils import get_remote_addr, is_ssl
+
+from socketeer.engine.http.message import Request, Response
+from socketeer.integrations.asgi import CLOSERS, SocketeerApp
+from socketeer.integrations.request_head import RequestHead, Target, is_plain
+
+access_log: Final = logging.getLogger("uvicorn.access")
+
+Address = tuple[str, int]
+
+_known: weakref.WeakKeyDictionary[Config, Direct | None] = weakref.WeakKeyDictionary()
+
+
+def direct_of(config: Config) -> Direct | None:
+    """The short way for what a uvicorn serves; None where there is none."""
+    try:
+        return _known[config]
+    except KeyError:
+        direct = _known[config] = _find(config)
+        return direct
+
+
+def _find(config: Config) -> Direct | None:
+    app: Any = config.loaded_app
+    proxied = None
+    if type(app) is ProxyHeadersMiddleware:
+        proxied, app = app, app.app
+    if type(app) is not SocketeerApp or config.root_path or config.limit_concurrency is not None:
+        return None
+    return Direct(app, proxied, config.reset_contextvars) if is_plain(app.path) else None
+
+
+class Peer:
+    """Whom a connection is from."""
+
+    __slots__ = ("client", "secure")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self.client: Address | None = get_remote_addr(transport)
+        self.secure = is_ssl(transport)
+
+
+class Direct:
+    """The short way to one Socket.IO server."""
+
+    def __init__(self, app: SocketeerApp, proxied: ProxyHeadersMiddleware | None, fresh: bool) -> None:
+        self.app = app
+        self.engine = app.engine
+        self.target = Target(app.path)
+        self.handle: Callable[[Request], Coroutine[Any, Any, Response]] = app.engine.handle
+        self._path = f"{app.path}/"
+        self._proxied = None if proxied is None else _Proxied(proxied)
+        self.context: Callable[[], Context] = Context if fresh else copy_context
+        """In which context a request is handled: uvicorn's ``reset_contextvars`` asks for an empty one."""
+
+    def meet(self, transport: asyncio.Transport, state: dict[str, Any]) -> Peer:
+        """The first request of a connection has come."""
+        closers = state.get(CLOSERS)
+        if closers is not None:
+            closers.add(self.app.end_sessions)
+        return Peer(transport)
+
+    def request(self, head: RequestHead, peer: Peer, body: bytes | None) -> Request:
+        """What the engine is asked; ``body`` is None for a WebSocket handshake."""
+        fields = head.fields
+        client, secure = peer.client, peer.secure
+        if fields.forwarded and self._proxied is not None:
+            client, secure = self._proxied.origin(client, secure, fields.pairs)
+        request = Request(
+            head.method,
+            self._path,
+            head.query,
+            fields.pairs.copy(),
+            client[0] if client else "",
+            secure,
+            scope=_Scope(head, self._path, client, secure, body is None),
+            whole=body,
+        )
+        request.headers = fields.headers.copy()
+        return request
+
+
+class _Proxied:
+    """Asks uvicorn's own middleware whom a proxy speaks for."""
+
+    def __init__(self, middleware: ProxyHeadersMiddleware) -> None:
+        self._middleware = ProxyHeadersMiddleware(_nothing)
+        self._middleware.trusted_hosts = middleware.trusted_hosts
+
+    def origin(
+        self, client: Address | None, secure: bool, pairs: list[tuple[str, str]]
+    ) -> tuple[Address | None, bool]:
+        scope: Any = {
+            "type": "http",
+            "client": client,
+            "scheme": "https" if secure else "http",
+            "headers": [(name.encode(), value.encode()) for name, value in pairs],
+        }
+        asked = self._middleware(scope, None, None)  # type: ignore[arg-type]
+        try:
+            asked.send(None)
+        except StopIteration:
+            pass
+        else:
+            raise RuntimeError("uvicorn's middleware for proxies waits for something")
+        return scope["client"], scope["scheme"] in ("https", "wss")
+
+
+async def _nothing(_scope: object, _receive: object, _send: object) -> None:
+    pass
+
+
+class _Scope(Mapping[str, Any]):
+    """The ASGI scope of a request that went without one, made when somebody looks; ``server`` is not told.
+
+    (To ask the system for it costs a call for each connection, and nobody asks us.)
+    """
+
+    __slots__ = ("_client", "_head", "_made", "_path", "_secure", "_websocket")
+
+    def __init__(
+        self,
+        head: RequestHead,
+        path: str,
+        client: Address | None,
+        secure: bool,
+        websocket: bool,
+    ) -> None:
+        self._head = head
+        self._path = path
+        self._client = client
+        self._secure = secure
+        self._websocket = websocket
+        self._made: dict[str, Any] | None = None
+
+    def _make(self) -> dict[str, Any]:
+        if self._made is None:
+            head = self._head
+            scheme = "ws" if self._websocket else "http"
+            self._made = {
+                "type": "websocket" if self._websocket else "http",
+                "asgi": {"version": "3.0", "spec_version": "2.4" if self._websocket else "2.3"},
+                "http_version": "1.1",
+                "scheme": scheme + "s" * self._secure,
+                "server": None,
+                "client": self._client,
+                "root_path": "",
+                "path": self._path,
+                "raw_path": self._path.encode(),
+                "query_string": head.query.encode(),
+                "headers": [(name.encode(), value.encode()) for name, value in head.fields.pairs],
+                "extensions": {},
+            }
+            if not self._websocket:
+                self._made["method"] = head.method
+        return self._made
+
+    def __getitem__(self, key: str) -> Any:
+        return self._make()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._make())
+
+    def __len__(self) -> int:
+        return len(self._make())
+
+
+def client_name(request: Request) -> str:
+    """As uvicorn names a client in its log."""
+    client = request.scope["client"]
+    return f"{client[0]}:{client[1]}" if client else ""
+
+
+def logged_path(request: Request) -> str:
+    """As uvicorn names what a client asks for in its log."""
+    query = request.query_string
+    return f"{quote(request.path)}?{query}" if query else quote(request.path)
+
+
+def write_access(request: Request, status: int) -> None:
+    """A line of the access log, where there is one."""
+    if access_log.hasHandlers():
+        access_log.info(
+            '%s - "%s %s HTTP/%s" %d',
+            client_name(request),
+            request.method,
+            logged_path(request),
+            "1.1",
+            status,
+        )

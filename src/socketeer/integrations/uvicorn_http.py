@@ -1,0 +1,352 @@
+"""uvicorn's HTTP protocol with two additions: it does not wait for ever, and it has a short way to the engine.
+
+**Time.** By itself uvicorn waits for a request's headers for ever.
+
+**The short way.** A connection begins without uvicorn's parser. Where the application is a Socket.IO server
+(:meth:`SocketeerApp.is_direct`), an ordinary request below its path is read in one go (:mod:`.request_head`) and answered by
+the engine directly, without an ASGI scope, ``receive``, ``send`` and a task. Any other request, to another
+application or out of the ordinary, is given to uvicorn's parser, whole and unread; when that one has answered it, the
+connection is ready for either again. docs/decisions/0014-connect-path.md has the figures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, Final
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from socketeer.engine.at_once import handle_at_once
+from socketeer.engine.http.message import Request, Response
+from socketeer.integrations.http_answer import encode_answer
+from socketeer.integrations.request_head import HeadReader
+from socketeer.integrations.uvicorn_direct import Direct, Peer, access_log, direct_of, write_access
+from socketeer.integrations.uvicorn_websocket import WebSocketProtocol
+from socketeer.messaging.eager import start
+from socketeer.options import Limits
+
+log = logging.getLogger("socketeer")
+
+_ERROR: Final = Response(
+    500, {"content-type": "text/plain; charset=utf-8", "connection": "close"}, b"Internal Server Error"
+)
+
+
+class Phase(Enum):
+    """Who has the connection."""
+
+    READY = "ready"
+    """Nobody: the next bytes begin a request."""
+    ANSWERING = "answering"
+    """The engine: a request that was read here is not answered yet."""
+    PARSING = "parsing"
+    """uvicorn: its parser has begun a request, and not answered all that it has begun."""
+
+
+_READY: Final = Phase.READY
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP protocol, quicker below the engine's path, and with a time-out for headers."""
+
+    header_timeout = Limits().header_timeout
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        # uvicorn's own __init__ is called by `_parse`, where its parser is needed.
+        if not config.loaded:
+            config.load()
+        self.config = config
+        self.server_state = server_state
+        self.app_state = app_state
+        self.connections = server_state.connections
+        self.loop = _loop or asyncio.get_running_loop()
+        self.transport: asyncio.Transport = None  # type: ignore[assignment]
+        self.timeout_keep_alive_task: Any = None
+        self.cycle: Any = None
+        self._phase = _READY
+        self._parser_made = False
+        self._write_paused = False
+        self._direct: Direct | None = direct_of(config)
+        self._heads = None if self._direct is None else HeadReader(self._direct.target)
+        ws = config.ws_protocol_class
+        self._websocket = ws if isinstance(ws, type) and issubclass(ws, WebSocketProtocol) else None
+        self._peer: Peer | None = None
+        self._request: Request | None = None
+        self._keep_alive = True
+        self._gone: Callable[[], None] | None = None
+        """While a poll waits: to be called if its client goes."""
+        self._lost: asyncio.Future[None] | None = None
+        """While a request waits: resolved when its client goes."""
+        self._rest = b""
+        """What has come behind the request that is being answered."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        """When the next request has to have begun."""
+        self._messages = 0
+        """Requests that uvicorn's parser has begun and not ended."""
+        self._in_headers = True
+        self._piece = b""
+
+    # --- the connection -------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The first request has to come."""
+        self.transport = transport  # type: ignore[assignment]
+        self.connections.add(self)
+        self._timer = self.loop.call_later(self.header_timeout, self.transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection has ended."""
+        self._disarm()
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+        gone, self._gone = self._gone, None
+        if gone is not None:
+            gone()
+        if self._lost is not None and not self._lost.done():
+            self._lost.set_result(None)
+        if self._parser_made:
+            super().connection_lost(exc)
+        else:
+            self.connections.discard(self)
+            self._unset_keepalive_if_required()
+
+    def eof_received(self) -> None:
+        """The client sends no more: it has gone."""
+
+    def pause_writing(self) -> None:
+        """The client does not read: its next request waits until it does."""
+        self._write_paused = True
+        if self._parser_made:
+            super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """It reads."""
+        self._write_paused = False
+        if self._parser_made:
+            super().resume_writing()
+
+    def shutdown(self) -> None:
+        """Called by uvicorn when the server ends: what is being answered is answered."""
+        if self._phase is Phase.ANSWERING:
+            self._keep_alive = False
+        elif self._parser_made:
+            super().shutdown()
+        else:
+            self.transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        """A request, in most cases a whole one and nothing else."""
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
+        if self._phase is _READY:
+            direct, heads = self._direct, self._heads
+            if direct is None or heads is None or not self._begin(direct, heads, data):
+                self._parse(data)
+        elif self._phase is Phase.PARSING:
+            self._parse(data)
+        else:
+            self._rest += data
+            self.transport.pause_reading()
+
+    # --- the short way --------------------------------------------------------------------------
+
+    def _begin(self, direct: Direct, heads: HeadReader, data: bytes) -> bool:
+        """Answer a request if it is one of those; False has done nothing."""
+        head = heads.read(data)
+        if head is None or self._write_paused or direct.engine.middlewares:
+            return False
+        if self.transport.is_closing():
+            return True
+        fields = head.fields
+        end = head.body + fields.length
+        if len(data) < end:
+            return False
+        websocket = self._websocket if fields.upgrade else None
+        if fields.upgrade and websocket is None:
+            return False
+        if self._peer is None:
+            self._peer = direct.meet(self.transport, self.app_state)
+        if self._timer is not None:
+            self._disarm()
+        if websocket is not None:
+            request = direct.request(head, self._peer, None)
+            self._shake(websocket, direct, request, data[end:])
+            return True
+        request = direct.request(head, self._peer, data[head.body : end])
+        request.disconnected = self._disconnected
+        self._phase = Phase.ANSWERING
+        self._request = request
+        self._keep_alive = fields.keep_alive
+        self._rest = data[end:]
+        direct.context().run(self._answer, direct, request)
+        return True
+
+    def _answer(self, direct: Direct, request: Request) -> None:
+        try:
+            if not handle_at_once(direct.engine, request, self):
+                task, response = start(direct.handle(request))
+                if task is None:
+                    self.reply(response)
+                else:
+                    self.server_state.tasks.add(task)
+                    task.add_done_callback(self._finished)
+        except Exception:
+            log.exception("a request has failed")
+            self.reply(_ERROR)
+
+    async def _disconnected(self) -> None:
+        """Wait until the client has gone."""
+        if not self.transport.is_closing():
+            self._lost = self.loop.create_future()
+            await self._lost
+
+    def _finished(self, task: asyncio.Task[Response]) -> None:
+        self.server_state.tasks.discard(task)
+        if task.cancelled():
+            self.transport.close()
+            return
+        error = task.exception()
+        if error is not None:
+            log.error("a request has failed", exc_info=error)
+        self.reply(_ERROR if error is not None else task.result())
+
+    def reply(self, response: Response) -> None:
+        """Send the answer to the request that was read last."""
+        request, self._request = self._request, None
+        self._gone = None
+        transport = self.transport
+        if request is None or transport.is_closing():
+            return
+        try:
+            data, keep_alive = encode_answer(response, self.server_state.default_headers, self._keep_alive)
+        except ValueError as error:
+            log.error("a request is answered 500: %s", error)  # noqa: TRY400 - one line
+            response = _ERROR
+            data, keep_alive = encode_answer(response, self.server_state.default_headers, False)
+        if access_log.isEnabledFor(logging.INFO):
+            write_access(request, response.status)
+        transport.write(data)
+        self.server_state.total_requests += 1
+        self._phase = _READY
+        if not keep_alive:
+            transport.close()
+        elif self._rest:
+            self.loop.call_soon(self._go_on)
+        else:
+            self._due = self.loop.time() + self.config.timeout_keep_alive
+            if self._idle_timer is None:
+                self._idle_timer = self.loop.call_at(self._due, self._idle)
+
+    def waits(self, gone: Callable[[], None]) -> None:
+        """A poll waits; ``gone`` is to be called if its client goes."""
+        self._gone = gone
+
+    def _go_on(self) -> None:
+        """Read what has come behind the request that is answered now."""
+        rest, self._rest = self._rest, b""
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+            self.data_received(rest)
+
+    def _idle(self) -> None:
+        """No request has come for long enough, unless there was one since the timer was set, which does not move it."""
+        self._idle_timer = None
+        if self._phase is _READY and self.timeout_keep_alive_task is None:
+            if self.loop.time() >= self._due:
+                self.timeout_keep_alive_handler()
+            else:
+                self._idle_timer = self.loop.call_at(self._due, self._idle)
+
+    def _shake(self, kind: type[WebSocketProtocol], direct: Direct, request: Request, early: bytes) -> None:
+        """A WebSocket handshake: the connection is the WebSocket protocol's from here on."""
+        self.connections.discard(self)
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+        protocol = kind(self.config, self.server_state, self.app_state, self.loop)
+        self.transport.set_protocol(protocol)
+        protocol.connection_made(self.transport)
+        protocol.shake(direct, request, early)
+
+    # --- uvicorn's way --------------------------------------------------------------------------
+
+    def _parse(self, data: bytes) -> None:
+        if not self._parser_made:
+            self._make_parser()
+        self._phase = Phase.PARSING
+        self._piece = data
+        super().data_received(data)
+        self._piece = b""
+        if self._in_headers and self._timer is None and not self.transport.is_closing():
+            self._timer = self.loop.call_later(self.header_timeout, self.transport.abort)
+        self._parsed()
+
+    def _make_parser(self) -> None:
+        transport = self.transport
+        super().__init__(self.config, self.server_state, self.app_state, self.loop)
+        super().connection_made(transport)
+        self._parser_made = True
+        if self._write_paused:
+            super().pause_writing()
+
+    def _parsed(self) -> None:
+        """Whether the parser is between two requests, with all of them answered."""
+        if (
+            self._phase is Phase.PARSING
+            and self._messages == 0
+            and not self.pipeline
+            and (self.cycle is None or self.cycle.response_complete)
+            and not self._in_headers
+        ):
+            self._phase = _READY
+
+    def handle_websocket_upgrade(self) -> None:
+        """As uvicorn's, which drops what has come behind the request in the same piece."""
+        super().handle_websocket_upgrade()
+        reason = sys.exc_info()[1]
+        if isinstance(reason, httptools.HttpParserUpgrade):
+            early = self._piece[reason.args[0] :]
+            if early and not self.transport.is_closing():
+                protocol: Any = self.transport.get_protocol()
+                protocol.data_received(early)
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._in_headers = True
+        self._messages += 1
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Its headers are whole."""
+        self._in_headers = False
+        self._disarm()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """All of it is here."""
+        self._messages -= 1
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """It is answered."""
+        super().on_response_complete()
+        self._parsed()
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
