@@ -6,6 +6,7 @@ https://socket.io/docs/v4/adapter/.
 
 from socketeer.adapters.redis import RedisAdapter
 from socketeer.adapters.redis_sharded import ShardedRedisAdapter
+from socketeer.adapters.redis_streams import RedisStreamsAdapter
 from socketeer.server.adapter import (
     Adapter,
     AdapterHost,
@@ -25,6 +26,7 @@ __all__ = [
     "Flags",
     "MemoryAdapter",
     "RedisAdapter",
+    "RedisStreamsAdapter",
     "RestoredSession",
     "ShardedRedisAdapter",
     "SocketDetails",
