@@ -15,7 +15,7 @@ from socketeer.adapters.health import LinkState
 from socketeer.errors import BrokerUnavailable, MessageTooLarge, OptionError, ReservedEventError, UsageError
 from socketeer.server.server import BaseServer
 from socketeer.testing.stage import Stage
-from tests.adapters.redis_nodes import prefix
+from tests.adapters.redis_nodes import prefix, streams
 from tests.support import requirements
 
 ENGINES: dict[str, Callable[[str, str], Any]] = {
@@ -23,6 +23,7 @@ ENGINES: dict[str, Callable[[str, str], Any]] = {
     "classic-specific": lambda url, key: RedisAdapter(url, key, publish_on_specific_response_channel=True),
     "dynamic": ShardedRedisAdapter,
     "static": lambda url, key: ShardedRedisAdapter(url, key, "static"),
+    "streams": streams,
 }
 
 

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _PATIENCE = 2.0
 _MAX_HELD = 10_000
 
+#: Into how many parts entries are divided that would fill a stream.
+_PARTS = 4
+
 #: How much larger than ours may be what nodes send that have other limits.
 _FOREIGN = 4
 
@@ -117,6 +120,10 @@ class RedisLog(RedisBus):
         """This node's last entry in each."""
         self._followers: dict[str, Follower] = {}
         """By namespace."""
+        self._followed = asyncio.Event()
+        """Whether anybody follows: who only writes does not read."""
+        self._ahead = 0
+        """Entries that may not have been read here since they were written."""
         self._held: dict[str, list[_Held]] = {}
         """What waits for an entry of a stream, as heaps."""
         self._turns = 0
@@ -127,6 +134,7 @@ class RedisLog(RedisBus):
     def follow(self, nsp: str, follower: Follower) -> None:
         """Tell it each entry of a namespace."""
         self._followers[nsp] = follower
+        self._followed.set()
 
     def unfollow(self, nsp: str, follower: Follower) -> None:
         """Do not tell it any more."""
@@ -177,6 +185,9 @@ class RedisLog(RedisBus):
         self._reader = self._make()
         await self._reader.connect()  # type: ignore[no-untyped-call]
         self._written.clear()  # it may be another stream by now
+        self._ahead, self._followed = 0, asyncio.Event()
+        if self._followers:
+            self._followed.set()
         ends = await self._exchange([("XREVRANGE", name, "+", "-", "COUNT", 1) for name in self._streams])
         for name, reply in zip(self._streams, ends, strict=True):
             if isinstance(reply, Exception):
@@ -192,8 +203,8 @@ class RedisLog(RedisBus):
         if reader is not None:
             await reader.disconnect(nowait=True)
 
-    def _broke(self, error: Exception) -> None:
-        super()._broke(error)
+    def _broke(self, error: Exception, *more: Any) -> None:
+        super()._broke(error, *more)
         self._release_all()
         for follower in list(self._followers.values()):
             follower.away()
@@ -213,9 +224,22 @@ class RedisLog(RedisBus):
         # question has gone out before what comes after it is put into the stream.
         for kept, run in groupby(batch, lambda each: isinstance(each.channel, (Stream, Key))):
             part = list(run)
-            replies = await self._exchange(list(map(self._keep if kept else self._tell, part)))
-            for outgoing, reply in zip(part, replies, strict=True):
-                self._sent(outgoing, reply)
+            step = max(1, self._max_len // _PARTS) if kept else len(part)
+            for at in range(0, len(part), step):
+                await self._send_part(part[at : at + step], self._keep if kept else self._tell)
+
+    async def _send_part(
+        self, part: Sequence[Outgoing], command: Callable[[Outgoing], tuple[Any, ...]]
+    ) -> None:
+        replies = await self._exchange([command(each) for each in part])
+        for outgoing, reply in zip(part, replies, strict=True):
+            self._sent(outgoing, reply)
+        if self._ahead > self._max_len // 2 and self._followers:
+            # What is trimmed before it is read is lost: nodes that are as quick as this one shall keep up.
+            self._ahead = 0
+            for stream, last in list(self._written.items()):
+                with suppress(BrokerUnavailable):
+                    await self.reached(stream, parse_id(last) or (0, 0))
 
     def _keep(self, outgoing: Outgoing) -> tuple[Any, ...]:
         channel = outgoing.channel
@@ -233,6 +257,7 @@ class RedisLog(RedisBus):
             outgoing.accepted()
             if isinstance(outgoing.channel, Stream):
                 self._written[outgoing.channel] = reply.decode()
+                self._ahead += 1
             return
         outgoing.failed(BrokerUnavailable(f"{self.health.name}: {reply}"))
         if isinstance(outgoing.channel, Stream):  # nobody shall wait for it
@@ -245,6 +270,7 @@ class RedisLog(RedisBus):
 
     async def _read(self) -> None:
         reader, milliseconds = self._reader, int(self._block * 1000)
+        await self._followed.wait()
         head: tuple[str | int, ...]
         head = ("XREAD", "COUNT", self._read_count, "BLOCK", milliseconds, "STREAMS", *self._streams)
         while reader is not None:
