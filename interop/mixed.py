@@ -26,6 +26,8 @@ def hidden(value: Any) -> Any:
         return {"$hex": value.hex()}
     if isinstance(value, list):
         return [hidden(each) for each in value]
+    if isinstance(value, dict):
+        return {name: hidden(each) for name, each in value.items()}
     return value
 
 

@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 
 from interop.mixed import Mixed, MixedCases, cluster, javascript_emits
-from socketeer.adapters import RedisAdapter, ShardedRedisAdapter
+from interop.redis_cluster import CLASSIC, MODES, adapter_for
 from tests.support import requirements
-
-CLASSIC = ("classic", "classic-specific")
-MODES = (*CLASSIC, "static", "dynamic", "dynamic-private")
-
-
-def adapter_for(mode: str, url: str, key: str) -> Any:
-    if mode in CLASSIC:
-        return RedisAdapter(url, key, publish_on_specific_response_channel=mode == "classic-specific")
-    return ShardedRedisAdapter(url, key, mode)
 
 
 @pytest.fixture(params=MODES)

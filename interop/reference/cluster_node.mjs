@@ -24,18 +24,19 @@ const say = (document) => {
 };
 const revive = (_, value) => (value?.$hex === undefined ? value : Buffer.from(value.$hex, "hex"));
 
-const { adapter, emitter } = await engineFor(url, key, mode);
+const { adapter, emitter, connectionStateRecovery } = await engineFor(url, key, mode);
 
 const http = createServer();
-const io = new Server(http, { adapter });
+const io = new Server(http, { adapter, connectionStateRecovery });
 io.on("connection", (socket) => socket.join("node-room"));
 io.on("question", (value, answer) => {
   say({ told: value });
   answer?.({ node: value });
 });
 await new Promise((resolve) => http.listen(0, "127.0.0.1", resolve));
+const address = `http://127.0.0.1:${http.address().port}`;
 
-const client = connect(`http://127.0.0.1:${http.address().port}`, { transports: ["websocket"] });
+const client = connect(address, { transports: ["websocket"] });
 client.onAny((...args) => {
   const answer = typeof args.at(-1) === "function" ? args.pop() : undefined;
   say({ event: args });
@@ -45,6 +46,7 @@ client.on("disconnect", (reason) => say({ event: ["disconnect", reason] }));
 await new Promise((resolve) => client.on("connect", resolve));
 
 const operations = {
+  address: () => address,
   count: () => io.of("/").adapter.serverCount(),
   emit: (rooms, ...args) => void io.to(rooms).emit(...args),
   ask: (...args) => io.timeout(5000).emitWithAck(...args),
@@ -53,6 +55,7 @@ const operations = {
   disconnect: (rooms) => void io.in(rooms).disconnectSockets(),
   fetch: async () =>
     (await io.fetchSockets()).map(({ id, rooms, data }) => ({ id, rooms: [...rooms].sort(), data })),
+  fill: (id, data) => void Object.assign(io.sockets.sockets.get(id).data, data),
   tell: (...args) => void io.serverSideEmit(...args),
   inquire: (...args) => io.serverSideEmitWithAck(...args),
   allRooms: async () => [...(await io.of("/").adapter.allRooms())].sort(),

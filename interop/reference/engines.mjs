@@ -1,6 +1,8 @@
-// What the official adapters are made of: for each mode an adapter, and an emitter where there is one for it.
+// What the official adapters are made of: for each mode an adapter, and what else it has:
+// an emitter, options of recovery.
 import { createAdapter, createShardedAdapter } from "@socket.io/redis-adapter";
 import { Emitter as RedisEmitter } from "@socket.io/redis-emitter";
+import { createAdapter as createStreamsAdapter } from "@socket.io/redis-streams-adapter";
 import { createAdapter as createPostgresAdapter } from "@socket.io/postgres-adapter";
 import { Emitter as PostgresEmitter } from "@socket.io/postgres-emitter";
 import pg from "pg";
@@ -16,6 +18,12 @@ const classic = (options) => (url, key) =>
   redis(url, key, (pub, sub) => createAdapter(pub, sub, { key, ...options }));
 const sharded = (subscriptionMode) => (url, key) =>
   redis(url, key, (pub, sub) => createShardedAdapter(pub, sub, { channelPrefix: key, subscriptionMode }));
+const streams = (options, connectionStateRecovery) => async (url, key) => {
+  const client = createClient({ url });
+  await client.connect();
+  const names = { streamName: key, channelPrefix: key, sessionKeyPrefix: `${key}:session:` };
+  return { adapter: createStreamsAdapter(client, { ...names, ...options }), connectionStateRecovery };
+};
 
 const postgres = async (url, key) => {
   const pool = new pg.Pool({ connectionString: url });
@@ -33,6 +41,9 @@ const engines = {
   static: sharded("static"),
   dynamic: sharded("dynamic"),
   "dynamic-private": sharded("dynamic-private"),
+  streams: streams({}),
+  "streams-sharded": streams({ useShardedPubSub: true }),
+  recovery: streams({}, { maxDisconnectionDuration: 60_000 }),
   postgres,
 };
 

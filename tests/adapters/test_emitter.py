@@ -16,7 +16,7 @@ from socketeer.errors import BrokerUnavailable, MessageTooLarge, OptionError, Re
 from socketeer.server.server import BaseServer
 from socketeer.testing.stage import Stage
 from tests.adapters.postgres_nodes import adapter, dropping
-from tests.adapters.redis_nodes import prefix
+from tests.adapters.redis_nodes import prefix, streams
 from tests.support import requirements
 
 ENGINES: dict[str, Callable[[str, str], Any]] = {
@@ -25,6 +25,7 @@ ENGINES: dict[str, Callable[[str, str], Any]] = {
     "dynamic": ShardedRedisAdapter,
     "postgres": lambda _, key: adapter(key),
     "static": lambda url, key: ShardedRedisAdapter(url, key, "static"),
+    "streams": streams,
 }
 
 

@@ -71,7 +71,7 @@ async def hear(peer: WebSocket) -> list[Any]:
 
 async def until(met: Any, what: str) -> None:
     end = time.monotonic() + DEADLINE
-    while not met():  # noqa: ASYNC110 - it happens in other processes
+    while not met():
         assert time.monotonic() < end, what
         await asyncio.sleep(0.01)
 
@@ -146,9 +146,7 @@ async def house(
     if "io.run" in source:
         running = command("chat.py", cwd=folder)
     else:
-        running = socketeer(
-            "run", "chat:io", "--port", "0", "--workers", str(workers), *options, cwd=folder
-        )
+        running = socketeer("run", "chat:io", "--port", "0", "--workers", str(workers), *options, cwd=folder)
     with running as process:
         port = port_of(await asyncio.to_thread(process.wait_for, "listens on"))
         house = House(process, port)

@@ -7,6 +7,7 @@ https://socket.io/docs/v4/adapter/.
 from socketeer.adapters.postgres import PostgresAdapter
 from socketeer.adapters.redis import RedisAdapter
 from socketeer.adapters.redis_sharded import ShardedRedisAdapter
+from socketeer.adapters.redis_streams import RedisStreamsAdapter
 from socketeer.server.adapter import (
     Adapter,
     AdapterHost,
@@ -27,6 +28,7 @@ __all__ = [
     "MemoryAdapter",
     "PostgresAdapter",
     "RedisAdapter",
+    "RedisStreamsAdapter",
     "RestoredSession",
     "ShardedRedisAdapter",
     "SocketDetails",

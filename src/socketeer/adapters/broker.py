@@ -89,6 +89,11 @@ class Outgoing:
         return len(self.channel) + len(self.payload) + _HELD
 
     @property
+    def arrived(self) -> bool:
+        """Whether the broker has it."""
+        return self._outcome is True
+
+    @property
     def refusal(self) -> Exception | None:
         """Why it has failed, if it has."""
         return self._outcome if isinstance(self._outcome, Exception) else None
@@ -380,8 +385,8 @@ class BrokerBus(ABC):
         self.health.accepted(len(batch) - refused)
 
     def _lose(self, batch: Sequence[Outgoing], error: Exception) -> None:
-        self.health.lost += len(batch)
         for outgoing in batch:
+            self.health.lost += not outgoing.arrived
             outgoing.failed(error)
 
 

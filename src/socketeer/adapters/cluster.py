@@ -184,7 +184,7 @@ class ClusterAdapter(MemoryAdapter):
                     request_id=request_id,
                 ),
             )
-            asked = self.ask(packet, target, inquiry)
+            asked = await self.ask_in_turn(packet, target, inquiry)
             return await self._gather(inquiry, patience)
         finally:
             del self._inquiries[request_id]
