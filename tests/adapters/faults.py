@@ -276,7 +276,9 @@ class Faults:
             broker.start()
             await play.whole()
             check_lines(caplog, 2)
-            assert health_of(play.servers[0]).lost == 0, "it was not much, and has waited"
+            assert health_of(play.servers[0]).lost <= 1, (
+                "a heartbeat on its way, perhaps; the rest has waited"
+            )
 
     async def test_two_nodes_do_not_come_back_in_lockstep(self, broker: Broker) -> None:
         async with Proxy.before(broker.url) as one, Proxy.before(broker.url) as other:

@@ -25,6 +25,8 @@ from socketeer.testing.stage import Stage
 from tests.adapters.postgres_nodes import TABLE, adapter, database, dropping, nodes, query
 from tests.adapters.redis_nodes import prefix
 
+QUICK = LinkOptions(reconnection_delay=0.001, reconnection_delay_max=0.01)
+
 #: Marks the beginning of a notification whose attachment follows.
 HEAD = b'{"uid":"other","type":3}\n'
 
@@ -180,6 +182,22 @@ async def test_what_waits_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
         assert ["max_pending_bytes" in record.getMessage() for record in caplog.records] == [True]
 
 
+@pytest.mark.parametrize("name", ['/é "quoted"; --', "/" + "x" * 90, "/a\0b", "/채팅"])
+async def test_namespaces_may_have_any_name(name: str) -> None:
+    channels = prefix()
+    servers = [BaseServer(adapter=adapter(channels)) for _ in range(2)]
+    stage = Stage(servers, 20.0)
+    for io in servers:
+        io.start()
+        io.of(name)
+    await stage.gather(name)
+    client = stage.enter(1, name)
+    servers[0].of(name).emit("news", 1, b"x")
+    assert await stage.heard(client) == [[["news", 1, b"x"]]]
+    for io in servers:
+        await io.close()
+
+
 # --- what goes --------------------------------------------------------------------------------------
 
 
@@ -331,6 +349,28 @@ async def test_where_there_can_be_no_table_the_health_says_so() -> None:
     await until(lambda: bus.health.reason is not None)
     assert "nowhere.attachments" in str(bus.health.reason)
     await bus.close()
+
+
+async def test_its_end_leaves_no_connection_whenever_it_comes() -> None:
+    """Also while a link that broke is being given back."""
+    name = prefix()
+    for turns in range(60):
+        bus = PostgresBus(f"{database()}?application_name={name}", table="nowhere.attachments", link=QUICK)
+        bus.start()
+        if turns % 2:
+            await until(lambda b=bus: b.health.reason is not None)  # type: ignore[misc]
+        for _ in range(turns // 2):
+            await asyncio.sleep(0)
+        await bus.close()
+
+    async def count() -> int:
+        return int(
+            (await query("SELECT count(*) FROM pg_stat_activity WHERE application_name = $1", name))[0][0]
+        )
+
+    async with asyncio.timeout(20):
+        while await count():  # noqa: ASYNC110 - it happens in another process
+            await asyncio.sleep(0.02)
 
 
 # --- the options ------------------------------------------------------------------------------------

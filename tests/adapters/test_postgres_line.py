@@ -28,7 +28,9 @@ async def test_notifications_name_the_process_that_sends_them() -> None:
         assert await heard.get() == (other.pid, channel, "hello")
     for each in (one, other):
         await each.end()
+        each.cut()
         await each.end()
+        each.cut()
         assert not each.open
 
 
@@ -37,6 +39,7 @@ async def test_several_may_speak_at_once() -> None:
     answers = await asyncio.gather(*(line.fetch("SELECT $1::int", number) for number in range(20)))
     assert [rows[0][0] for rows in answers] == list(range(20))
     await line.end()
+    line.cut()
 
 
 async def test_all_rows_or_none() -> None:
@@ -48,6 +51,7 @@ async def test_all_rows_or_none() -> None:
     assert not breaks(caught.value)
     assert (await line.fetch("SELECT count(*) FROM numbers"))[0][0] == 2
     await line.end()
+    line.cut()
 
 
 async def test_its_end_is_told_and_is_about_the_link() -> None:
@@ -66,6 +70,7 @@ async def test_its_end_is_told_and_is_about_the_link() -> None:
         await line.fetch("SELECT 1")
     assert breaks(late.value)
     await line.end()
+    line.cut()
 
 
 @pytest.mark.parametrize(
@@ -114,6 +119,7 @@ async def test_a_function_makes_the_connections() -> None:
     line = await line_to(lambda: asyncpg.connect(database()))
     assert (await line.fetch("SELECT 1"))[0][0] == 1
     await line.end()
+    line.cut()
 
 
 async def test_a_pool_gives_them_and_gets_their_places_back() -> None:
@@ -124,5 +130,6 @@ async def test_a_pool_gives_them_and_gets_their_places_back() -> None:
             heard = line.listen(prefix(), print)
             await heard
             await line.end()
+            line.cut()
             assert not line.open
         assert await pool.fetchval("SELECT 1") == 1

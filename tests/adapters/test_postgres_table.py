@@ -32,6 +32,7 @@ async def line() -> AsyncIterator[Line]:
     line = Line(await plan(database())[1](), lambda: None)
     yield line
     await line.end()
+    line.cut()
 
 
 @pytest.fixture
@@ -76,6 +77,7 @@ async def test_several_make_it_at_once() -> None:
     await asyncio.gather(*(Attachments(name, 30.0).make(line) for line in lines))
     for line in lines:
         await line.end()
+        line.cut()
     await query(f"DROP TABLE {name}")
 
 
@@ -99,14 +101,15 @@ async def test_who_is_told_of_an_attachment_finds_it(table: Table) -> None:
             text = await heard.get()
         attachment = int(text.split('"')[-2])
         assert text == f'{{"n":{number},"attachmentId":"{attachment}"}}'
-        found, _ = await table.attachments.read(table.line, [attachment], 100)
+        found, _ = await table.attachments.read(table.line, [attachment], 100, 100)
         assert found == {attachment: b"%d" % number}
     await other.end()
+    other.cut()
 
 
 async def test_what_is_not_there_or_too_large_has_a_reason(table: Table) -> None:
     small, large, nothing = await table.insert(b"x", b"x" * 101, None)
-    found, reasons = await table.attachments.read(table.line, [large, small, 2**62, nothing], 100)
+    found, reasons = await table.attachments.read(table.line, [large, small, 2**62, nothing], 100, 100)
     assert found == {large: None, small: b"x", 2**62: None, nothing: b""}
     assert "101 bytes" in reasons[large]
     assert "none" in reasons[2**62]
@@ -116,7 +119,7 @@ async def test_only_so_much_is_read_at_once(table: Table) -> None:
     numbers = await table.insert(*[b"x" * 60] * 10)
     wanted, rounds = numbers[::-1], 0
     while wanted:
-        found, _ = await table.attachments.read(table.line, wanted, 100)
+        found, _ = await table.attachments.read(table.line, wanted, 1_000, 100)
         assert wanted[0] in found
         assert len(found) == 2 or len(wanted) == 1
         assert all(found.values())
@@ -125,7 +128,7 @@ async def test_only_so_much_is_read_at_once(table: Table) -> None:
 
 
 async def test_where_nothing_can_be_read_there_is_a_reason(line: Line) -> None:
-    found, reasons = await Attachments("nowhere.a", 30.0).read(line, [1, 2], 100)
+    found, reasons = await Attachments("nowhere.a", 30.0).read(line, [1, 2], 100, 100)
     assert found == {1: None, 2: None}
     assert "nowhere" in reasons[1]
 
@@ -142,6 +145,7 @@ async def test_old_rows_are_removed_by_whoever_comes_first(table: Table) -> None
     assert min(young) > max(old)
     for line in lines:
         await line.end()
+        line.cut()
 
 
 async def test_where_nothing_can_be_removed_the_log_says_so(

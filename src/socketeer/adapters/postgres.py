@@ -28,11 +28,12 @@ log = logging.getLogger("socketeer")
 #: Bytes of one message, at most: it goes through the database's write-ahead log.
 MAX_MESSAGE = 4 * 1024 * 1024
 
-#: How much larger than ours may be what nodes send that have other limits; also bytes fetched at once, about.
+#: How much larger than ours may be what nodes send that have other limits.
 _FOREIGN: Final = 4
 
-#: Notifications whose attachments are fetched at once, at most.
+#: Notifications whose attachments are fetched at once, at most, and bytes, about: nothing else comes meanwhile.
 _AT_ONCE: Final = 64
+_BYTES_AT_ONCE: Final = 1024 * 1024
 
 #: A message, what to notify of, and its attachment.
 _Part: TypeAlias = tuple[Outgoing, str, bytes | None]
@@ -94,7 +95,12 @@ class PostgresBus(BrokerBus):
     async def _disconnect(self) -> None:
         lines, self._pub, self._sub = (self._pub, self._sub), None, None
         self.health.lost += self._inbox.clear()
-        await asyncio.gather(*(each.end() for each in lines if each is not None))
+        there = [each for each in lines if each is not None]
+        try:
+            await asyncio.gather(*(each.end() for each in there))
+        finally:  # cancelled, perhaps, before any of these has begun
+            for each in there:
+                each.cut()
 
     async def _ping(self) -> None:
         for line in (self._pub, self._sub):
@@ -148,7 +154,8 @@ class PostgresBus(BrokerBus):
 
     async def _fetch(self, line: Line) -> None:
         numbers = self._inbox.wanted(_AT_ONCE)
-        found, reasons = await self._attachments.read(line, numbers, _FOREIGN * self.max_message_size)
+        limit = _FOREIGN * self.max_message_size
+        found, reasons = await self._attachments.read(line, numbers, limit, _BYTES_AT_ONCE)
         self._inbox.fetched(found, partial(self._missing, reasons))
 
     def _missing(self, reasons: Mapping[int, str], channel: str, number: int) -> None:

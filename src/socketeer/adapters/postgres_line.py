@@ -90,14 +90,16 @@ class Line:
             await self._connection.remove_listener(channel, notified)
 
     async def end(self) -> None:
-        """Close it, in whatever state it is."""
-        with suppress(Exception):
-            try:
-                if self.open:
-                    await self._connection.close(timeout=_GOODBYE)
-            finally:
-                self.open = False
-                self._connection.terminate()
+        """Close it in good order, which takes a moment at most; :meth:`cut` is still to be called."""
+        if self.open:
+            with suppress(Exception):
+                await self._connection.close(timeout=_GOODBYE)
+
+    def cut(self) -> None:
+        """End it, in whatever state it is."""
+        self.open = False
+        with suppress(Exception):  # one of a pool has been given back
+            self._connection.terminate()
 
 
 def breaks(error: Exception) -> bool:

@@ -49,7 +49,7 @@ class Attachments:
         )
         # Only so many bytes at once, in the order of the question, and none of what is too large.
         self._read = (
-            "SELECT id, size, CASE WHEN size <= $2::bigint AND total - size < $2::bigint THEN payload END "  # noqa: S608 - checked above
+            "SELECT id, size, CASE WHEN size <= $2::bigint AND total - size < $3::bigint THEN payload END "  # noqa: S608 - checked above
             "FROM (SELECT id, size, payload, sum(size) FILTER (WHERE size <= $2::bigint) OVER (ORDER BY place) AS total "
             "FROM (SELECT id, place, coalesce(payload, '') AS payload, coalesce(octet_length(payload), 0) AS size "
             f"FROM unnest($1::bigint[]) WITH ORDINALITY AS asked (id, place) JOIN {table} USING (id)) AS there) AS summed"
@@ -84,21 +84,22 @@ class Attachments:
         await line.run_each(self._store, rows)
 
     async def read(
-        self, line: Line, numbers: Sequence[int], limit: int
+        self, line: Line, numbers: Sequence[int], limit: int, about: int
     ) -> tuple[dict[int, bytes | None], dict[int, str]]:
         """Some of these attachments, the first among them.
 
         Args:
             line: to ask on.
             numbers: their ids.
-            limit: bytes that one may have; also about how many are read at once.
+            limit: bytes that one may have.
+            about: bytes that are read at once.
 
         Returns:
             Attachments by their ids, None for those that are not to be had, and the reasons for these.
         """
         found: dict[int, bytes | None] = dict.fromkeys(numbers)
         try:
-            rows = await line.fetch(self._read, numbers, limit)
+            rows = await line.fetch(self._read, numbers, limit, about)
         except Exception as error:
             if breaks(error):
                 raise
