@@ -182,7 +182,7 @@ class RecoveringClusterAdapter(ClusterAdapter):
         """Send one client something after all that is on its way."""
         if self._waiting:
             self._wait(_Waiting(self._waiting[-1].number, (socket,), message, volatile=volatile))
-        else:
+        elif not volatile or socket.conn.writable():
             socket.conn.send(message)
 
     def hurry(self, socket_id: str) -> None:

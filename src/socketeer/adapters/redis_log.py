@@ -11,16 +11,13 @@ import heapq
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from socketeer.adapters.broker import LinkOptions, Outgoing
-from socketeer.adapters.redis import LOCAL, MAX_MESSAGE, RedisBus, RedisServer
+from socketeer.adapters.redis import LOCAL, MAX_MESSAGE, Link, RedisBus, RedisServer
 from socketeer.adapters.redis_streams_wire import Id, entries_of, fields_of, parse_id, stamped
 from socketeer.adapters.together import until_one_ends
 from socketeer.errors import BrokerUnavailable
-
-if TYPE_CHECKING:
-    from redis.asyncio.connection import AbstractConnection
 
 #: Seconds that a question waits at most for the entry that went before it, and how many do so at the same time.
 _PATIENCE = 2.0
@@ -114,7 +111,7 @@ class RedisLog(RedisBus):
         self._max_len = max_len
         self._read_count = read_count
         self._block = block_time
-        self._reader: AbstractConnection | None = None
+        self._reader: Link | None = None
         self._positions: dict[str, Id] = {}
         """What has been read of each stream."""
         self._written: dict[str, str] = {}
