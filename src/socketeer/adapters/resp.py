@@ -1,7 +1,7 @@
 """Redis' protocol, RESP2: commands as bytes, and answers out of a stream of bytes.
 
-https://redis.io/docs/latest/develop/reference/protocol-spec/. redis-py reads a message line by line, with an
-await for each: that is most of what a message between nodes costs.
+https://redis.io/docs/latest/develop/reference/protocol-spec/. redis-py reads a message line by line, with
+awaits for each: docs/decisions/0012-redis-protocol.md.
 """
 
 from __future__ import annotations
