@@ -145,9 +145,11 @@ class Talker:
 
     def _texts(self) -> list[bytes]:
         texts, data, at = [], self._held, 0
-        while len(data) - at >= 4:
+        while len(data) - at >= 2:
             size, start = data[at + 1], at + 2
             if size == 126:
+                if len(data) < at + 4:
+                    break
                 size, start = int.from_bytes(data[at + 2 : at + 4], "big"), at + 4
             if len(data) < start + size:
                 break
@@ -231,6 +233,12 @@ class Contest:
                 raise Failure(f"{self.kind}, {self.mode}: nothing arrives; {self._nodes[0].complaints()}")
         while select.select([listener], [], [], 0.5)[0]:
             listener.heard()
+
+    def tend(self) -> None:
+        """Answer pings while others are measured."""
+        while readable := select.select(self._talkers, [], [], 0)[0]:
+            for talker in readable:
+                talker.heard()
 
     def slice(self, round_: int, rate: float, seconds: float) -> Slice:
         """So many messages a second for so long; it ends when all have arrived."""

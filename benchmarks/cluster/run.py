@@ -53,9 +53,10 @@ def measure(kinds: list[str], options: argparse.Namespace) -> list[Slice]:
             # Each round begins with another one, so that none always follows the same.
             shift = round_ % len(contests)
             for contest in contests[shift:] + contests[:shift]:
+                for each in contests:
+                    each.tend()
                 slices.append(contest.slice(round_, options.rate, options.seconds))
-                print(f"\r\x1b[Kround {round_} of {options.rounds}", end="", file=sys.stderr)
-    print(file=sys.stderr)
+            print(f"round {round_} of {options.rounds}", file=sys.stderr)
     return slices
 
 
@@ -97,10 +98,12 @@ def versions() -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--rate", type=float, default=1000, help="messages a second (default: 1000)")
-    parser.add_argument("--seconds", type=float, default=2.0, help="length of a slice (default: 2)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="length of a slice, up to 4 (default: 2)")
     parser.add_argument("--rounds", type=int, default=9, help="slices of each (default: 9)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all slices there")
     options = parser.parse_args()
+    if not 0 < options.seconds <= 4:  # longer, and clients that wait for their turn miss their pings
+        parser.error("--seconds must be above 0 and at most 4")
     kinds = list(KINDS)
     if shutil.which("node") is None or shutil.which("npm") is None:
         print("left out: Node.js, which is not installed", file=sys.stderr)
