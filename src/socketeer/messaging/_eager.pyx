@@ -3,12 +3,11 @@
 
 from asyncio import get_running_loop
 from asyncio.tasks import _current_tasks
-from weakref import getweakrefcount
 
-from socketeer.messaging.handler_task import finish, go_on, put_back, take_task, _spares as spares
+from socketeer.messaging.handler_task import _spares, HandlerTask, finish, go_on, take_task
 
 from cpython.dict cimport PyDict_DelItem, PyDict_GetItem, PyDict_SetItem
-from cpython.ref cimport PyObject, Py_REFCNT
+from cpython.ref cimport PyObject
 
 
 cdef extern from "Python.h":
@@ -17,11 +16,24 @@ cdef extern from "Python.h":
     int PyContext_Enter(object) except -1
     int PyContext_Exit(object) except -1
     void Py_DECREF(PyObject *)
+    PyObject *Py_False
+
+cdef extern from "_eager.h":
+    Py_ssize_t slot_offset(object)
+    PyObject **slot_at(object, Py_ssize_t)
+    void slot_set(object, Py_ssize_t, object)
+    int is_kept(object)
 
 
 cdef object running_loop = get_running_loop
 cdef dict current_tasks = _current_tasks
-cdef list spare_tasks = spares
+cdef list spares = _spares
+cdef Py_ssize_t first = slot_offset(HandlerTask.first)
+cdef Py_ssize_t home = slot_offset(HandlerTask.home)
+cdef Py_ssize_t touched = slot_offset(HandlerTask.touched)
+
+if first < 0 or home < 0 or touched < 0:
+    raise ImportError("HandlerTask has no slots")
 
 
 def start(coroutine):
@@ -32,9 +44,9 @@ def start(coroutine):
     cdef bint kept
     cdef object outer = None, result = None, error = None
     loop = running_loop()
-    task = spare_tasks.pop() if spare_tasks else take_task()
-    task.first = coroutine
-    task.home = loop
+    task = spares.pop() if spares else take_task()
+    slot_set(task, first, coroutine)
+    slot_set(task, home, loop)
     context = PyContext_CopyCurrent()
     before = PyDict_GetItem(current_tasks, loop)
     if before is not NULL:
@@ -55,12 +67,13 @@ def start(coroutine):
         Py_DECREF(given)
     if state == 1:
         return go_on(task, coroutine, result, loop, context)
-    kept = Py_REFCNT(task) > 1 or getweakrefcount(task) > 1
-    if kept or task.touched:
+    kept = is_kept(task)
+    if kept or slot_at(task, touched)[0] != Py_False:
         return None, finish(task, kept, loop, result, error)
-    task.first = None
-    task.home = None
-    put_back(task)
+    slot_set(task, first, None)
+    slot_set(task, home, None)
+    if len(spares) < 16:
+        spares.append(task)
     if error is not None:
         raise error
     return None, result
