@@ -47,7 +47,13 @@ def extensions() -> list[Extension]:
         include_dirs=[LANE],
         extra_compile_args=["-O3"],
     )
-    eager = Extension("socketeer.messaging._eager", ["src/socketeer/messaging/_eager.pyx"], depends=["src/socketeer/messaging/_eager.h"], include_dirs=["src/socketeer/messaging"], extra_compile_args=["-O3"])
+    eager = Extension(
+        "socketeer.messaging._eager",
+        ["src/socketeer/messaging/_eager.pyx"],
+        depends=["src/socketeer/messaging/_eager.h"],
+        include_dirs=["src/socketeer/messaging"],
+        extra_compile_args=["-O3"],
+    )
     made = list(cythonize([lane, eager], build_dir="build/cython"))
     for each in made:
         each.optional = True  # cythonize forgets it

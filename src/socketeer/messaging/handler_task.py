@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from asyncio.tasks import _register_task  # type: ignore[attr-defined]
+import traceback
+from asyncio.tasks import _register_task
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context, copy_context
 from itertools import count
+from types import CoroutineType
 from typing import Any, NoReturn
 from weakref import getweakrefcount
 
@@ -77,7 +79,7 @@ class HandlerTask(asyncio.Task[Any]):
     def get_context(self) -> Context:
         if self.first is not None:
             return copy_context()
-        context: Context = super().get_context()
+        context: Context = _super.get_context(self)  # from Python 3.12 on
         return context
 
     def cancel(self, msg: Any = None) -> bool:
@@ -95,6 +97,18 @@ class HandlerTask(asyncio.Task[Any]):
     def _not_yet(self) -> None:
         if self.first is not None:
             raise asyncio.InvalidStateError("the handler makes its first step")
+
+    def get_stack(self, *, limit: int | None = None) -> list[Any]:
+        if self.first is None:
+            return super().get_stack(limit=limit)
+        return [self.first.cr_frame] if isinstance(self.first, CoroutineType) else []
+
+    def print_stack(self, *, limit: int | None = None, file: Any = None) -> None:
+        if self.first is None:
+            super().print_stack(limit=limit, file=file)
+            return
+        for frame in self.get_stack():
+            traceback.print_stack(frame, limit, file)
 
     def add_done_callback(self, fn: Callable[..., object], /, *, context: Context | None = None) -> None:
         if self.first is None:
