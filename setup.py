@@ -13,6 +13,12 @@ from setuptools.command.build_ext import build_ext
 
 LANE = "src/socketeer/engine/carriers/lane"
 
+LOST = {
+    "socketeer.engine.carriers.lane._lane": "the native lane could not be built, so picows carries WebSockets over plain "
+    "TCP, which costs more CPU time",
+    "socketeer.messaging._eager": "async handlers start by Python code, which costs more CPU time",
+}
+
 
 class BuildOptional(build_ext):
     """As setuptools'; says what is lost where an extension cannot be built."""
@@ -23,8 +29,7 @@ class BuildOptional(build_ext):
             super().build_extension(ext)
         except Exception:
             sys.stderr.write(
-                "socketeer: the native lane could not be built (is there a C compiler?). Everything works without it; "
-                "WebSockets over plain TCP cost more CPU time, since picows carries them.\n"
+                f"socketeer: {LOST[ext.name]} (is there a C compiler?). Everything works without it.\n"
             )
             raise
 
@@ -42,7 +47,14 @@ def extensions() -> list[Extension]:
         include_dirs=[LANE],
         extra_compile_args=["-O3"],
     )
-    made = list(cythonize([lane], build_dir="build/cython"))
+    eager = Extension(
+        "socketeer.messaging._eager",
+        ["src/socketeer/messaging/_eager.pyx"],
+        depends=["src/socketeer/messaging/_eager.h"],
+        include_dirs=["src/socketeer/messaging"],
+        extra_compile_args=["-O3"],
+    )
+    made = list(cythonize([lane, eager], build_dir="build/cython"))
     for each in made:
         each.optional = True  # cythonize forgets it
     return made

@@ -11,8 +11,21 @@ from typing import Any, Self
 
 import pytest
 
-from socketeer.messaging.eager import start
+from socketeer.messaging.eager import WAYS
+from tests.messaging import calling
 from tests.messaging.calling import waits
+from tests.messaging.ways import NAMES, way
+
+start = WAYS["native" if "native" in WAYS else next(iter(WAYS))]
+
+
+@pytest.fixture(autouse=True, params=NAMES)
+def each_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of this holds whichever way a coroutine is started."""
+    chosen = way(request.param)
+    monkeypatch.setitem(globals(), "start", chosen)
+    monkeypatch.setattr(calling, "start", chosen)
+
 
 LEVEL: ContextVar[str] = ContextVar("LEVEL", default="outer")
 

@@ -125,13 +125,15 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if head is None or not head.fields.upgrade:
             return False
         request = direct.request(head, direct.meet(self.transport, self.app_state), None)
-        self.shake(direct, request, data[head.body :])
+        self._early = data[head.body :]
+        # Not before uvicorn, which calls this, has made us the transport's protocol.
+        self.loop.call_soon(self.shake, direct, request)
         return True
 
-    def shake(self, direct: Direct, request: Request, early: bytes) -> None:
+    def shake(self, direct: Direct, request: Request, early: bytes = b"") -> None:
         """Answer an ordinary handshake; ``early`` is what has come behind it."""
         self._shaken = True
-        self._early = early
+        self._early += early
         task, _ = start(self._ask(direct, request))
         if task is not None:
             self.tasks.add(task)

@@ -1,0 +1,79 @@
+# cython: language_level=3
+"""`handler_task.start` without the interpreter: the same steps, in the same order."""
+
+from asyncio import get_running_loop
+from asyncio.tasks import _current_tasks
+
+from socketeer.messaging.handler_task import _spares, HandlerTask, finish, go_on, take_task
+
+from cpython.dict cimport PyDict_DelItem, PyDict_GetItem, PyDict_SetItem
+from cpython.ref cimport PyObject
+
+
+cdef extern from "Python.h":
+    int PyIter_Send(PyObject *, PyObject *, PyObject **) except -1
+    object PyContext_CopyCurrent()
+    int PyContext_Enter(object) except -1
+    int PyContext_Exit(object) except -1
+    void Py_DECREF(PyObject *)
+    PyObject *Py_False
+
+cdef extern from "_eager.h":
+    Py_ssize_t slot_offset(object)
+    PyObject **slot_at(object, Py_ssize_t)
+    void slot_set(object, Py_ssize_t, object)
+    int is_kept(object)
+
+
+cdef object running_loop = get_running_loop
+cdef dict current_tasks = _current_tasks
+cdef list spares = _spares
+cdef Py_ssize_t first = slot_offset(HandlerTask.first)
+cdef Py_ssize_t home = slot_offset(HandlerTask.home)
+cdef Py_ssize_t touched = slot_offset(HandlerTask.touched)
+
+if first < 0 or home < 0 or touched < 0:
+    raise ImportError("HandlerTask has no slots")
+
+
+def start(coroutine):
+    """Run `coroutine` until it waits or ends: `(task, None)` or `(None, result)`."""
+    cdef PyObject *given = NULL
+    cdef PyObject *before
+    cdef int state = -1
+    cdef bint kept
+    cdef object outer = None, result = None, error = None
+    loop = running_loop()
+    task = spares.pop() if spares else take_task()
+    slot_set(task, first, coroutine)
+    slot_set(task, home, loop)
+    context = PyContext_CopyCurrent()
+    before = PyDict_GetItem(current_tasks, loop)
+    if before is not NULL:
+        outer = <object>before
+    PyDict_SetItem(current_tasks, loop, task)
+    PyContext_Enter(context)
+    try:
+        state = PyIter_Send(<PyObject *>coroutine, <PyObject *>None, &given)
+    except BaseException as raised:
+        error = raised
+    PyContext_Exit(context)
+    if outer is None:
+        PyDict_DelItem(current_tasks, loop)
+    else:
+        PyDict_SetItem(current_tasks, loop, outer)
+    if given is not NULL:
+        result = <object>given
+        Py_DECREF(given)
+    if state == 1:
+        return go_on(task, coroutine, result, loop, context)
+    kept = is_kept(task)
+    if kept or slot_at(task, touched)[0] != Py_False:
+        return None, finish(task, kept, loop, result, error)
+    slot_set(task, first, None)
+    slot_set(task, home, None)
+    if len(spares) < 16:
+        spares.append(task)
+    if error is not None:
+        raise error
+    return None, result

@@ -1,0 +1,107 @@
+"""A GET and a POST of a session that is here are answered at once; anything else is left alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from socketeer import Cors, Server
+from socketeer.engine.at_once import handle_at_once
+from socketeer.engine.http.message import Request, Response
+from socketeer.testing.inprocess import make_request
+
+
+class Taken:
+    """Takes answers."""
+
+    def __init__(self) -> None:
+        self.responses: list[Response] = []
+        self.gone: Callable[[], None] | None = None
+
+    def reply(self, response: Response) -> None:
+        self.responses.append(response)
+
+    def waits(self, gone: Callable[[], None]) -> None:
+        self.gone = gone
+
+
+def ask(query: str, method: str = "GET", body: bytes = b"", **fields: Any) -> Request:
+    return make_request(query_string=f"EIO=4&transport=polling{query}", method=method, whole=body, **fields)
+
+
+async def session(io: Server) -> str:
+    """A new session on long-polling whose open packet has been taken."""
+    await io.engine.handle(ask(""))
+    return next(reversed(io.engine.sessions))
+
+
+async def test_a_post_and_a_poll_that_waits() -> None:
+    io = Server()
+    sid = await session(io)
+    taken = Taken()
+    assert handle_at_once(io.engine, ask(f"&sid={sid}"), taken)
+    assert taken.responses == []
+    assert handle_at_once(io.engine, ask(f"&sid={sid}", "POST", b"40"), taken)
+    assert [response.body for response in taken.responses] == [b"ok"]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert taken.responses[1].body.startswith(b"40{")
+
+
+async def test_a_client_that_goes() -> None:
+    io = Server()
+    sid = await session(io)
+    taken = Taken()
+    assert handle_at_once(io.engine, ask(f"&sid={sid}"), taken)
+    assert taken.gone is not None
+    taken.gone()
+    assert io.engine.sessions == {}
+    taken.gone()
+
+
+async def test_two_polls_end_the_session() -> None:
+    io = Server()
+    sid = await session(io)
+    first, second = Taken(), Taken()
+    assert handle_at_once(io.engine, ask(f"&sid={sid}"), first)
+    assert handle_at_once(io.engine, ask(f"&sid={sid}"), second)
+    assert second.responses[0].status == 400
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert first.responses[0].body == b"1"
+    assert io.engine.sessions == {}
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        ask(""),
+        ask("&sid=unknown"),
+        ask("&sid={sid}&j=0"),
+        ask("&sid={sid}&transport=polling"),
+        ask("&sid={sid}", "PUT"),
+        ask("&sid={sid}" + "&a=1" * 300),
+        ask("&sid={sid}", raw_headers=[("host", "a b")]),
+        ask("&sid={sid}", raw_headers=[("origin", "http://foe")]),
+        make_request(query_string="EIO=3&transport=polling&sid={sid}", whole=b""),
+        make_request(query_string="EIO=4&transport=websocket&sid={sid}", whole=b""),
+        make_request(query_string="EIO=4&transport=polling&sid={sid}", method="POST"),
+    ],
+)
+async def test_what_is_left_alone(request_: Request) -> None:
+    io = Server()
+    sid = await session(io)
+    request_.query_string = request_.query_string.replace("{sid}", sid)
+    taken = Taken()
+    assert not handle_at_once(io.engine, request_, taken)
+    assert taken.responses == []
+    assert list(io.engine.sessions) == [sid]
+
+
+async def test_where_the_application_is_asked() -> None:
+    io = Server(cors=Cors(origin=lambda origin: True))
+    taken = Taken()
+    assert not handle_at_once(io.engine, ask(f"&sid={await session(io)}"), taken)

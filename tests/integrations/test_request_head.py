@@ -1,0 +1,151 @@
+"""The head of an ordinary request is read in one go; whatever is not ordinary is left to the full parser."""
+
+from __future__ import annotations
+
+import httptools
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from socketeer.integrations import request_head
+from socketeer.integrations.request_head import HeadReader, RequestHead, Target, is_plain
+
+START = b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\n"
+TARGET = Target("/socket.io")
+
+
+def read(data: bytes) -> RequestHead | None:
+    return HeadReader(TARGET).read(data)
+
+
+def test_what_is_read() -> None:
+    head = read(START + b"Host: a:1\r\nX-One:1\r\nConnection: close\r\n\r\nrest")
+    assert head is not None
+    assert (head.method, head.query) == ("GET", "EIO=4&transport=polling")
+    assert head.fields.pairs == [("host", "a:1"), ("x-one", "1"), ("connection", "close")]
+    assert (head.fields.length, head.fields.keep_alive, head.fields.upgrade) == (0, False, False)
+
+
+def test_where_the_body_begins() -> None:
+    data = START.replace(b"GET", b"POST") + b"Host: a\r\nContent-Length: 3\r\n\r\nabcGET"
+    head = read(data)
+    assert head is not None
+    assert data[head.body : head.body + head.fields.length] == b"abc"
+
+
+def test_known_lines_are_not_read_again() -> None:
+    reader = HeadReader(TARGET)
+    first, second = (reader.read(START + b"Host: a\r\n\r\n") for _ in range(2))
+    third = reader.read(START + b"Host: b\r\n\r\n")
+    assert first is not None
+    assert second is not None
+    assert third is not None
+    assert first.fields is second.fields
+    assert third.fields.headers == {"host": "b"}
+
+
+def test_names_are_not_remembered_for_ever() -> None:
+    for number in range(1000):
+        read(START + b"X-%d: 1\r\n\r\n" % number)
+    assert len(request_head._names) <= request_head._MAX_NAMES
+    assert read(START + b"X-Late: 1\r\n\r\n") is not None
+
+
+@pytest.mark.parametrize("path", ["/socket.io", "/a/b-c_d~e"])
+def test_plain_paths(path: str) -> None:
+    assert is_plain(path)
+
+
+@pytest.mark.parametrize("path", ["", "/", "/a b", "/a/", "/\u00e9", "/a?", "/a%20", "a"])
+def test_paths_that_are_escaped(path: str) -> None:
+    assert not is_plain(path)
+
+
+class Parsed:
+    """What the full parser says."""
+
+    def __init__(self, data: bytes) -> None:
+        self.url = b""
+        self.headers: list[tuple[str, str]] = []
+        self.complete = False
+        parser = httptools.HttpRequestParser(self)
+        try:
+            parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            pass
+        self.method = parser.get_method() if self.complete else b""
+        self.keep_alive = parser.should_keep_alive() if self.complete else False
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
+
+    def on_headers_complete(self) -> None:
+        self.complete = True
+
+
+_PIECES = [
+    *(
+        b"GET ",
+        b"POST ",
+        b"/socket.io/?",
+        b"EIO=4",
+        b"#",
+        b" ",
+        b"  ",
+        b" HTTP/1.1",
+        b" HTTP/1.0",
+        b"\r\n",
+        b"\r",
+        b"\n",
+    ),
+    *(
+        b"\r\n\r\n",
+        b"Host",
+        b":",
+        b": ",
+        b"a",
+        b"\t",
+        b"\x00",
+        b"\xe9",
+        b"Content-Length: 1",
+        b"Content-Length: +1",
+    ),
+    *(
+        b"Transfer-Encoding: chunked",
+        b"Connection: close",
+        b"Connection: keep-alive",
+        b"Connection: upgrade",
+        b"=",
+    ),
+    *(
+        b"Upgrade: websocket",
+        b"Sec-WebSocket-Version: 13",
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        b"\x7f",
+    ),
+]
+
+
+@given(st.lists(st.sampled_from(_PIECES), max_size=12).map(b"".join), st.sampled_from([b"GET", b"POST"]))
+@example(b"Host: a\r\n b", b"GET")
+@example(b"Host : a", b"GET")
+@example(b"Connection: close\r\nConnection: keep-alive", b"GET")
+def test_what_is_read_the_full_parser_reads_alike(lines: bytes, method: bytes) -> None:
+    for data in (
+        method + START[3:] + lines + b"\r\n\r\n",
+        lines + b"\r\n\r\n",
+        method + START[3:-2] + lines + b"\r\n\r\n",
+    ):
+        head = read(data)
+        if head is None:
+            continue
+        parsed = Parsed(data[: head.body])
+        assert parsed.complete
+        assert parsed.url == b"/socket.io/?" + head.query.encode()
+        assert parsed.method.decode() == head.method
+        assert parsed.headers == head.fields.pairs
+        if not head.fields.upgrade:
+            assert parsed.keep_alive is head.fields.keep_alive
