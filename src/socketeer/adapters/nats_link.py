@@ -108,6 +108,7 @@ class NatsLink(Client):
 
         Raises:
             ConnectionError: the connection is gone.
+            Exception: the server does not allow it.
         """
         transport = self._transport
         if transport is None or self.is_closed:
@@ -117,6 +118,8 @@ class NatsLink(Client):
         transport.writelines([*lines, b"PING\r\n"])
         await transport.drain()
         await pong
+        if self._trouble is not None:  # it was told before the answer
+            raise self._trouble
 
     def subscription(self) -> int:
         """The number of a new subscription."""
