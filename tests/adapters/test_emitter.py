@@ -1,4 +1,4 @@
-"""Emitters, from ordinary code and from code on a loop, to servers over the real Redis."""
+"""Emitters, from ordinary code and from code on a loop, to servers over the real brokers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from socketeer.adapters import RedisAdapter, ShardedRedisAdapter
+from socketeer.adapters import NatsAdapter, RedisAdapter, ShardedRedisAdapter
 from socketeer.adapters.emitter import Emitter, EmitterOperator
 from socketeer.adapters.health import LinkState
 from socketeer.errors import BrokerUnavailable, MessageTooLarge, OptionError, ReservedEventError, UsageError
@@ -18,22 +18,24 @@ from socketeer.testing.stage import Stage
 from tests.adapters.redis_nodes import prefix
 from tests.support import requirements
 
-ENGINES: dict[str, Callable[[str, str], Any]] = {
-    "classic": RedisAdapter,
-    "classic-specific": lambda url, key: RedisAdapter(url, key, publish_on_specific_response_channel=True),
-    "dynamic": ShardedRedisAdapter,
-    "static": lambda url, key: ShardedRedisAdapter(url, key, "static"),
+ENGINES: dict[str, Callable[[str], Any]] = {
+    "classic": lambda key: RedisAdapter(requirements.redis(), key),
+    "classic-specific": lambda key: RedisAdapter(
+        requirements.redis(), key, publish_on_specific_response_channel=True
+    ),
+    "dynamic": lambda key: ShardedRedisAdapter(requirements.redis(), key),
+    "static": lambda key: ShardedRedisAdapter(requirements.redis(), key, "static"),
+    "nats": lambda key: NatsAdapter(requirements.nats(), key),
 }
 
 
 class Scene:
     """Two servers, each with two clients, and an emitter."""
 
-    def __init__(self, make: Callable[[str, str], Any]) -> None:
-        url, key = requirements.redis(), prefix()
-        self.engine = lambda: make(url, key)
-        self.emitter = Emitter(make(url, key))
-        self.stage = Stage([BaseServer(adapter=make(url, key)) for _ in range(2)], 10.0)
+    def __init__(self, make: Callable[[str], Any]) -> None:
+        key = prefix()
+        self.emitter = Emitter(make(key))
+        self.stage = Stage([BaseServer(adapter=make(key)) for _ in range(2)], 10.0)
 
 
 @pytest.fixture(params=ENGINES)

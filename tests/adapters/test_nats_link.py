@@ -43,8 +43,10 @@ async def connected(server: NatsServer, url: str | None = None, **settings: Any)
             link = NatsLink(lambda number, payload: None)
             try:
                 await link.open([url or server.url], settings, PATIENCE)
-            except OSError:
+            except BaseException as error:
                 await link.abort()
+                if not isinstance(error, OSError):
+                    raise
                 await asyncio.sleep(0.02)
             else:
                 return link
