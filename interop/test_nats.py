@@ -92,6 +92,7 @@ async def test_clients_of_two_servers_are_together(node: str, transport: str) ->
         assert await cluster.event() == ["bob", "said", "hello", HEX, {"é": [HEX]}]
         assert await cluster.find("answer") == "told"
         assert await cluster.node("emit", "bob", "ask others", HEX) == [{"by": "ann", "of": HEX}]
+        assert await cluster.event() == ["ann", "question", HEX]
         cluster.process.write(json.dumps(["emit", "bob", "say", "hello"]))
         assert await cluster.event() == ["ann", "said", "hello"]
         cluster.servers[0].in_(bob).disconnect_sockets(close=True)
