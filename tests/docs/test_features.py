@@ -103,6 +103,7 @@ WITHIN = {
         ),
         *("socket_handlers", "wheel", "when_vacant"),
     },
+    "Adapter": {"behind", "hurry", "send_behind"},
     "Emitter": {"tell"},
     "socket": {
         *(

@@ -179,7 +179,7 @@ class ClusterAdapter(MemoryAdapter):
                     request_id=request_id,
                 ),
             )
-            asked = self.ask(packet, target, inquiry)
+            asked = await self.ask_in_turn(packet, target, inquiry)
             inquiry.expect_nodes(await self.others())
             return await inquiry.wait(self.nsp.wheel, patience)
         finally:

@@ -173,6 +173,15 @@ class Fetched(_Data):
     sockets: list[FetchedSocket]
 
 
+class KeptSession(msgspec.Struct):
+    """A session that waits for its client."""
+
+    sid: str
+    pid: str
+    rooms: list[str | int]
+    data: Any = None
+
+
 class ServerSideEmit(_Data):
     """An event for the servers; with an id, an answer of each is wanted."""
 

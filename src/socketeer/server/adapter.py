@@ -93,6 +93,9 @@ class RestoredSession:
     Called once, when the client has passed the middlewares and is about to be connected: so that nobody
     gets an event before that, and none falls between asking and being connected.
     """
+    taken: bool = False
+    """Whether the adapter does not keep it any more: if the client is not let in after all,
+    :meth:`Adapter.persist_session` gives it back."""
 
 
 class SocketDetails(Protocol):
@@ -286,6 +289,23 @@ class Adapter(Protocol):
         Raises:
             AckTimeout: not all came within ``timeout`` seconds; ``responses`` holds those that did.
         """
+        ...
+
+    # --- order on this node, where events get their offsets from a broker ------------------------------
+
+    @property
+    def behind(self) -> bool:
+        """Whether events of this node are still on their way to its own clients: what is sent to one of them
+        directly, then, goes by :meth:`send_behind`.
+        """
+        ...
+
+    def send_behind(self, socket: Member, message: Message, volatile: bool = False) -> None:
+        """Send a client something after all that is on its way."""
+        ...
+
+    def hurry(self, socket_id: str) -> None:
+        """A client is about to be disconnected on purpose: what is on its way to it is sent now."""
         ...
 
     # --- the sockets of all nodes ---------------------------------------------------------------

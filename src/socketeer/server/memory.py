@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from socketeer.engine.emitter import Emitter
 from socketeer.errors import UsageError
+from socketeer.protocol.frame import Message
 from socketeer.protocol.packet import Packet
 from socketeer.server.adapter import (
     ROOM_EVENTS,
@@ -144,11 +145,15 @@ class MemoryAdapter(Emitter):
     async def broadcast_with_ack(self, packet: Packet, target: Target, timeout: float | None) -> list[Any]:
         """Send an event with an id to all that ``target`` means, and wait for them."""
         replies = Replies()
-        asked = self.ask(packet, target, replies)
+        asked = await self.ask_in_turn(packet, target, replies)
         try:
             return await replies.wait(self.nsp.wheel, timeout)
         finally:
             self.forget(packet, asked)
+
+    async def ask_in_turn(self, packet: Packet, target: Target, replies: Gatherer) -> list[Member]:
+        """As :meth:`ask`, after what was emitted before."""
+        return self.ask(packet, target, replies)
 
     def ask(self, packet: Packet, target: Target, replies: Gatherer) -> list[Member]:
         """Send an event with an id to this node's sockets; ``replies`` gets what they answer."""
@@ -176,6 +181,19 @@ class MemoryAdapter(Emitter):
         """Nobody waits for these sockets any more."""
         for socket in asked:
             socket.acks.forget(_id_of(packet))
+
+    @property
+    def behind(self) -> bool:
+        """Nothing is ever on its way here."""
+        return False
+
+    def send_behind(self, socket: Member, message: Message, volatile: bool = False) -> None:
+        """Send it."""
+        if not volatile or socket.conn.writable():
+            socket.conn.send(message)
+
+    def hurry(self, socket_id: str) -> None:
+        """Nothing is on its way."""
 
     # --- sockets --------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ still (it broke, and nobody has noticed yet), it is ended first. Whoever knows a
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from socketeer.engine.session import State
@@ -80,17 +80,35 @@ class RecoverableSocket(Socket):
 
         What a middleware emits is not: the client does not have its private id yet.
         """
-        if ack_id is not None or flags.volatile or not self.connected:
-            super().transmit(args, ack_id, flags)
-        else:
-            nsp = self.nsp
+        nsp = self.nsp
+        if ack_id is None and not flags.volatile and self.connected:
             nsp.adapter.broadcast(Packet(EVENT, nsp.name, args), Target((self.id,), (), flags))
+        elif nsp.adapter.behind and self.connected:
+            self.hear_outgoing(args)
+            message = nsp.parser.encode_event(nsp.prefix, ack_id, args, flags.compress)
+            nsp.adapter.send_behind(self, message, flags.volatile)
+        else:
+            super().transmit(args, ack_id, flags)
+
+    def send_ack(self, ack_id: int, args: Sequence[Any]) -> None:
+        """Acknowledge an event of the client, after what was emitted before."""
+        nsp = self.nsp
+        if nsp.adapter.behind:
+            nsp.adapter.send_behind(self, nsp.parser.encode_ack(nsp.prefix, ack_id, tuple(args)))
+        else:
+            super().send_ack(ack_id, args)
 
     def _catch_alls_changed(self) -> None:
         super()._catch_alls_changed()
         self.direct = False
 
     # --- life -----------------------------------------------------------------------------------
+
+    def disconnect(self, close: bool = False) -> Socket:
+        """Disconnect the client; what was emitted to it before is sent first."""
+        if self.connected:
+            self.nsp.adapter.hurry(self.id)
+        return super().disconnect(close)
 
     def on_connected(self) -> None:
         restored, self._restored = self._restored, None
@@ -120,6 +138,9 @@ class RecoverableSocket(Socket):
         if not self.gone:  # its rooms may be another's by now: see `give_way`
             self._live.pop(self.pid, None)
             super().on_refused()
+            restored, self._restored = self._restored, None
+            if restored is not None and restored.taken:
+                self.nsp.adapter.persist_session(restored.session)
 
     def _part(self, reason: str) -> None:
         del self._live[self.pid]
@@ -186,6 +207,8 @@ class Reception:
             connection.joining.pop(self._nsp.name, None)
             if connection.is_open():
                 self._let_in(connection, handshake, restored)
+            elif restored is not None and restored.taken:  # the client may try again
+                self._nsp.adapter.persist_session(restored.session)
         finally:
             self._expect(-1)
 

@@ -1,0 +1,125 @@
+"""What recovery across nodes needs of an engine: an ordered log of broadcasts, and a place for sessions.
+
+:class:`~socketeer.adapters.recovering.RecoveringClusterAdapter` works over anything that is a :class:`DurableWire`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from socketeer.adapters.messages import Broadcast, KeptSession, Message, convert
+from socketeer.adapters.wire import Wire
+from socketeer.errors import PacketError
+from socketeer.server.adapter import StoredSession
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class Entry(NamedTuple):
+    """One message in the log."""
+
+    offset: str
+    """Its place, as clients are told."""
+    message: Message
+    number: int = 0
+    """What its node has numbered it by in :meth:`DurableWire.append`; 0 where it has not."""
+    size: int = 0
+    """Bytes, about."""
+
+
+class Page(NamedTuple):
+    """A part of the log."""
+
+    entries: Sequence[Entry]
+    """Those of the namespace."""
+    last: str
+    """The offset to go on from, whichever namespace the last entry was of."""
+    more: bool
+    """Whether there may be more at the moment."""
+
+
+#: Gets each entry of a namespace in the order of the log, once; it must not raise.
+Passed = Callable[[Entry], None]
+
+
+class DurableWire(Wire, Protocol):
+    """A wire whose broadcasts and memberships go through an ordered log that the broker keeps for a while.
+
+    :meth:`~socketeer.adapters.wire.Wire.send` puts them there, too. What is not kept (questions and answers) goes
+    to ``hear`` of :meth:`~socketeer.adapters.wire.Wire.open`.
+    """
+
+    def follow(self, passed: Passed, away: Callable[[], None]) -> None:
+        """Called after ``open``, until ``close``.
+
+        Args:
+            passed: gets each entry of the namespace, those of this node included, over all
+                reconnections: reading goes on behind the last entry.
+            away: called when the link to the broker breaks. What was on its way may or may not come by later.
+        """
+        ...
+
+    def append(self, message: Message, number: int) -> Awaitable[None]:
+        """Put a broadcast into the log. ``number`` comes back as :attr:`Entry.number`, and grows with each call.
+
+        Entries are in the log in the order of the calls. One that the broker refuses by itself breaks the
+        link, so that nobody waits for it. Raises what ``send`` raises.
+        """
+        ...
+
+    def save(self, session: StoredSession, seconds: float) -> Awaitable[None]:
+        """Keep a session with the broker for so long, in order with what is appended. Raises what ``send`` raises."""
+        ...
+
+    async def take(self, pid: str, offset: str) -> StoredSession | None:
+        """Take a session out of the broker, if it is there and the log has an entry at ``offset``.
+
+        Both are any string. Of all who ask at once, on all nodes, one gets it. What this node has saved before is
+        there by then.
+
+        Raises:
+            BrokerUnavailable: the broker cannot be asked.
+        """
+        ...
+
+    async def read(self, offset: str) -> Page:
+        """Some of what comes after ``offset``. Raises what :meth:`take` raises."""
+        ...
+
+    async def holds(self, offset: str) -> bool:
+        """Whether the entry at ``offset`` is still there, and so all that came after it."""
+        ...
+
+    async def reached(self, offset: str) -> None:
+        """Wait until ``passed`` has got all up to ``offset``. Raises what :meth:`take` raises."""
+        ...
+
+
+def is_id(text: str) -> bool:
+    """Whether it may be the id of a socket or a session."""
+    return _ID.fullmatch(text) is not None
+
+
+def has_offset(data: Broadcast) -> bool:
+    """Whether an event is kept for clients that come back, as in the official adapters."""
+    return data.request_id is None and not data.opts.flags.volatile
+
+
+def plain_session(session: StoredSession) -> dict[str, Any]:
+    """A session as the official adapters write it."""
+    return {"sid": session.sid, "pid": session.pid, "rooms": list(session.rooms), "data": session.data}
+
+
+def parse_session(value: Any, pid: str) -> StoredSession:
+    """What :func:`plain_session` has made, here or in JavaScript.
+
+    Raises:
+        PacketError: it is no session, or another client's.
+    """
+    kept: KeptSession = convert(value, KeptSession)
+    if kept.pid != pid or not _ID.fullmatch(kept.sid):
+        raise PacketError("expected the session that was asked for")
+    data = kept.data if isinstance(kept.data, dict) else {}
+    return StoredSession(kept.sid, pid, tuple(map(str, kept.rooms)), data)
