@@ -10,7 +10,7 @@ import nats
 import pytest
 
 from socketeer.adapters import NatsAdapter
-from socketeer.adapters.nats import NatsBus, subject, token
+from socketeer.adapters.nats_bus import NatsBus, subject, token
 from socketeer.errors import BrokerUnavailable, MessageTooLarge, OptionError
 from socketeer.server.server import BaseServer
 from socketeer.testing.adapters import AdapterContract

@@ -23,7 +23,7 @@ from socketeer.adapters.broker import LinkOptions
 from socketeer.adapters.codec import encode
 from socketeer.adapters.health import Health
 from socketeer.adapters.heartbeat import Heartbeat
-from socketeer.adapters.nats import NatsBus, token
+from socketeer.adapters.nats_bus import NatsBus, token
 from socketeer.errors import BrokerUnavailable
 from socketeer.server.server import BaseServer
 from socketeer.testing.stage import Stage

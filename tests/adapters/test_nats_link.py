@@ -30,7 +30,7 @@ def server(tmp_path: Path) -> Iterator[NatsServer]:
 @pytest.fixture
 async def link() -> AsyncIterator[NatsLink]:
     heard: list[tuple[int, bytes]] = []
-    made = NatsLink(lambda number, payload: heard.append((number, payload)))
+    made = NatsLink(lambda number, payload, headers: heard.append((number, payload)))
     await made.open([requirements.nats()], {}, PATIENCE)
     yield made
     await made.abort()
@@ -40,7 +40,7 @@ async def connected(server: NatsServer, url: str | None = None, **settings: Any)
     """As soon as the server listens."""
     async with asyncio.timeout(PATIENCE):
         while True:
-            link = NatsLink(lambda number, payload: None)
+            link = NatsLink(lambda number, payload, headers: None)
             try:
                 await link.open([url or server.url], settings, PATIENCE)
             except BaseException as error:
@@ -55,7 +55,7 @@ async def connected(server: NatsServer, url: str | None = None, **settings: Any)
 async def test_what_was_said_has_arrived(link: NatsLink) -> None:
     """A pong never answers for what is still on its way."""
     subject, heard = f"test-{secrets.token_hex(8)}".encode(), list[bytes]()
-    other = NatsLink(lambda number, payload: heard.append(payload))
+    other = NatsLink(lambda number, payload, headers: heard.append(payload))
     await other.open([requirements.nats()], {}, PATIENCE)
     await other.say([b"SUB %b %d\r\n" % (subject, other.subscription())])
     for number in range(20):
@@ -67,7 +67,7 @@ async def test_what_was_said_has_arrived(link: NatsLink) -> None:
 
 
 async def test_a_server_that_is_not_there(unused_tcp_port: int) -> None:
-    link = NatsLink(lambda number, payload: None)
+    link = NatsLink(lambda number, payload, headers: None)
     with pytest.raises(ConnectionRefusedError, match=str(unused_tcp_port)):
         await link.open([f"nats://127.0.0.1:{unused_tcp_port}"], {}, PATIENCE)
     await link.abort()
@@ -75,7 +75,7 @@ async def test_a_server_that_is_not_there(unused_tcp_port: int) -> None:
 
 async def test_one_of_several_is_enough(unused_tcp_port: int) -> None:
     for _ in range(5):  # they are tried in any order
-        link = NatsLink(lambda number, payload: None)
+        link = NatsLink(lambda number, payload, headers: None)
         await link.open([f"nats://127.0.0.1:{unused_tcp_port}", requirements.nats()], {}, PATIENCE)
         await link.say(())
         await link.abort()
@@ -131,7 +131,7 @@ async def test_what_it_cannot_read_ends_it(link: NatsLink, caplog: pytest.LogCap
         await link._ps.parse(b"")
         link._take = None  # type: ignore[assignment]
         number, subject = link.subscription(), f"test-{secrets.token_hex(8)}".encode()
-        other = NatsLink(lambda number, payload: None)
+        other = NatsLink(lambda number, payload, headers: None)
         await other.open([requirements.nats()], {}, PATIENCE)
         await link.say([b"SUB %b %d\r\n" % (subject, number)])
         await other.say([b"PUB %b 0\r\n\r\n" % subject])

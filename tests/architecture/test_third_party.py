@@ -34,7 +34,7 @@ PLACES: dict[str, tuple[str, ...]] = {
 #: Used where the user has it. Nothing depends on it.
 IF_THERE: dict[str, tuple[str, ...]] = {
     "brotli": ("integrations/client_files.py",),
-    "nats": ("adapters/nats_link.py", "adapters/nats.py"),  # the latter for types
+    "nats": ("adapters/nats_link.py", "adapters/nats_bus.py"),  # the latter for types
     "redis": ("adapters/redis.py",),
 }
 

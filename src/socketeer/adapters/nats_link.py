@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from nats.aio.client import Client
@@ -40,11 +41,17 @@ _KEPT = {
     "nkeys_seed_str": "_nkeys_seed_str",
 }
 
+#: The status that says that nobody has subscribed.
+NOBODY = b"503"
+
 #: Seconds between nats-py's own pings: there are others.
 _HARDLY_EVER = 86_400
 
-#: Gets what has come, with the number of the subscription.
-Take = Callable[[int, bytes], None]
+#: Gets what has come: the number of the subscription, the payload, and the headers as they are on the wire.
+Take = Callable[[int, bytes, bytes | None], None]
+
+#: Gets an answer: where it may be answered to, its payload and its headers.
+Answer = Callable[[bytes, bytes, bytes | None], None]
 
 
 class NatsLink(Client):
@@ -58,6 +65,12 @@ class NatsLink(Client):
         super().__init__()
         self._take = take
         self._numbers: set[int] = set()
+        self._inbox = b""
+        self._inbox_number = 0
+        self._answers: dict[bytes, Answer] = {}
+        """Who gets what comes to a subject below the inbox."""
+        self._asked: set[asyncio.Future[bytes]] = set()
+        self._questions = 0
         self._trouble: Exception | None = None
         self._troubled = asyncio.Event()
 
@@ -110,16 +123,65 @@ class NatsLink(Client):
             ConnectionError: the connection is gone.
             Exception: the server does not allow it.
         """
-        transport = self._transport
-        if transport is None or self.is_closed:
-            raise ConnectionError("the connection was closed")
         pong = asyncio.get_running_loop().create_future()
         self._pongs.append(pong)
-        transport.writelines([*lines, b"PING\r\n"])
-        await transport.drain()
+        await self._write([*lines, b"PING\r\n"])
         await pong
         if self._trouble is not None:  # it was told before the answer
             raise self._trouble
+
+    async def _write(self, lines: Sequence[bytes]) -> None:
+        transport = self._transport
+        if transport is None or self.is_closed:
+            raise ConnectionError("the connection was closed")
+        transport.writelines(lines)
+        await transport.drain()
+
+    # --- questions ----------------------------------------------------------------------------------
+
+    async def open_inbox(self) -> None:
+        """Be ready for answers."""
+        self._inbox, self._inbox_number = self.new_inbox().encode(), self.subscription()
+        await self.say([b"SUB %b.* %d\r\n" % (self._inbox, self._inbox_number)])
+
+    @contextmanager
+    def answers(self, answer: Answer) -> Iterator[bytes]:
+        """A subject for answers: what comes to it is given on, until the end of the context."""
+        self._questions += 1
+        subject = b"%b.%d" % (self._inbox, self._questions)
+        self._answers[subject] = answer
+        try:
+            yield subject
+        finally:
+            del self._answers[subject]
+
+    async def ask(self, subject: str, body: bytes) -> bytes:
+        """Ask, and wait for one answer.
+
+        Raises:
+            ConnectionError: the connection is gone, or nobody is there to answer.
+        """
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+        def answer(reply: bytes, data: bytes, headers: bytes | None) -> None:  # noqa: ARG001
+            if future.done():
+                return
+            if status(headers) == NOBODY:
+                future.set_exception(ConnectionError(f"nobody answers on {subject}"))
+            else:
+                future.set_result(data)
+
+        self._asked.add(future)
+        try:
+            with self.answers(answer) as inbox:
+                await self.post(subject, body, inbox)
+                return await future
+        finally:
+            self._asked.discard(future)
+
+    async def post(self, subject: str, body: bytes, reply: bytes) -> None:
+        """Send a question whose answers are taken elsewhere."""
+        await self._write([b"PUB %b %b %d\r\n" % (subject.encode(), reply, len(body)), body, b"\r\n"])
 
     def subscription(self) -> int:
         """The number of a new subscription."""
@@ -132,8 +194,12 @@ class NatsLink(Client):
         self._numbers.discard(number)
 
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
-        if sid in self._numbers:
-            self._take(sid, data)
+        if sid == self._inbox_number:
+            answer = self._answers.get(bytes(subject))
+            if answer is not None:
+                answer(reply, data, headers)
+        elif sid in self._numbers:
+            self._take(sid, data, headers)
         else:
             await super()._process_msg(sid, subject, reply, data, headers)
 
@@ -142,7 +208,15 @@ class NatsLink(Client):
         writer = getattr(self._transport, "_io_writer", None)
         if writer is not None:
             writer.transport.abort()
+        for future in self._asked:
+            if not future.done():
+                future.set_exception(ConnectionError("the connection was closed"))
         await self.close()
+
+
+def status(headers: bytes | None) -> bytes:
+    """What the server itself tells by a message's headers: three digits; nothing where it is a message like others."""
+    return headers[9:12] if headers is not None and headers.startswith(b"NATS/1.0 ") else b""
 
 
 def plan(server: Any, settings: Mapping[str, Any] | None) -> tuple[Sequence[str], dict[str, Any]]:
