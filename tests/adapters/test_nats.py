@@ -14,6 +14,7 @@ from socketeer.adapters.nats_bus import NatsBus, subject, token
 from socketeer.errors import BrokerUnavailable, MessageTooLarge, OptionError
 from socketeer.server.server import BaseServer
 from socketeer.testing.adapters import AdapterContract
+from tests.adapters.nats_streams import jetstream, remove_streams
 from tests.adapters.redis_nodes import prefix
 from tests.support import requirements
 
@@ -25,6 +26,20 @@ class TestNats(AdapterContract):
     async def make_servers(self, count: int, **options: Any) -> Sequence[BaseServer]:
         url, start = requirements.nats(), prefix()
         return [BaseServer(adapter=NatsAdapter(url, start), **options) for _ in range(count)]
+
+
+class TestJetStream(AdapterContract):
+    nodes = 3
+    patience = 10.0
+
+    async def make_servers(self, count: int, **options: Any) -> Sequence[BaseServer]:
+        start = prefix()
+        self.prefixes = [*getattr(self, "prefixes", ()), start]
+        return [BaseServer(adapter=jetstream(start), **options) for _ in range(count)]
+
+    async def close_servers(self, servers: Sequence[BaseServer]) -> None:
+        await super().close_servers(servers)
+        await remove_streams(self.prefixes.pop())
 
 
 async def until(met: Callable[[], bool]) -> None:

@@ -5,6 +5,7 @@ https://socket.io/docs/v4/adapter/.
 """
 
 from socketeer.adapters.nats import NatsAdapter
+from socketeer.adapters.nats_jetstream import JetStream
 from socketeer.adapters.redis import RedisAdapter
 from socketeer.adapters.redis_sharded import ShardedRedisAdapter
 from socketeer.server.adapter import (
@@ -24,6 +25,7 @@ __all__ = [
     "AdapterHost",
     "Capabilities",
     "Flags",
+    "JetStream",
     "MemoryAdapter",
     "NatsAdapter",
     "RedisAdapter",
