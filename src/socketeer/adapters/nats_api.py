@@ -174,12 +174,12 @@ class JetStreamApi:
                 "no_wait": True,
                 "max_bytes": max(_PAGE_BYTES, 2 * self._link.max_payload),
             }
-            with self._link.answers(pull) as inbox:
+            async with self._link.deliveries(pull) as inbox:
                 await self._link.post(
                     f"{self._start}.CONSUMER.MSG.NEXT.{reader}", to_json(body) or b"", inbox
                 )
                 await pull.done.wait()
-        with self._link.answers(lambda *_: None) as inbox:
+        with self._link.answers(lambda *_: None) as inbox:  # nobody waits for that one
             await self._link.post(f"{self._start}.CONSUMER.DELETE.{reader}", b"", inbox)
         return Reading(pull.found, pull.left > 0)
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 from nats.aio.client import Client
@@ -69,6 +69,7 @@ class NatsLink(Client):
         self._inbox_number = 0
         self._answers: dict[bytes, Answer] = {}
         """Who gets what comes to a subject below the inbox."""
+        self._deliveries: dict[int, Answer] = {}
         self._asked: set[asyncio.Future[bytes]] = set()
         self._questions = 0
         self._trouble: Exception | None = None
@@ -155,6 +156,21 @@ class NatsLink(Client):
         finally:
             del self._answers[subject]
 
+    @asynccontextmanager
+    async def deliveries(self, answer: Answer) -> AsyncIterator[bytes]:
+        """The same for messages of a stream: they come there under their own subjects."""
+        number = self.subscription()
+        subject = b"%b-%d" % (self._inbox, number)
+        self._deliveries[number] = answer
+        await self._write([b"SUB %b %d\r\n" % (subject, number)])
+        try:
+            yield subject
+        finally:
+            del self._deliveries[number]
+            self.forget(number)
+            with suppress(ConnectionError):
+                await self._write([b"UNSUB %d\r\n" % number])
+
     async def ask(self, subject: str, body: bytes) -> bytes:
         """Ask, and wait for one answer.
 
@@ -198,6 +214,8 @@ class NatsLink(Client):
             answer = self._answers.get(bytes(subject))
             if answer is not None:
                 answer(reply, data, headers)
+        elif sid in self._deliveries:
+            self._deliveries[sid](reply, data, headers)
         elif sid in self._numbers:
             self._take(sid, data, headers)
         else:
