@@ -4,85 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import pytest
 
-from interop.harness import HERE, Process
+from interop.redis_cluster import BINARY, CLASSIC, MODES, Mixed, adapter_for, cluster, hidden
 from socketeer import Emitter
-from socketeer.adapters import RedisAdapter, ShardedRedisAdapter
-from socketeer.server.adapter import AdapterFactory
-from socketeer.server.server import BaseServer
-from socketeer.testing.stage import Stage
 from tests.support import requirements
-
-CLASSIC = ("classic", "classic-specific")
-MODES = (*CLASSIC, "static", "dynamic", "dynamic-private")
-BINARY = b"\x00\xff\x7b"
-
-
-def adapter_for(mode: str, url: str, key: str) -> AdapterFactory:
-    if mode in CLASSIC:
-        return RedisAdapter(url, key, publish_on_specific_response_channel=mode == "classic-specific")
-    return ShardedRedisAdapter(url, key, mode)
-
-
-def hidden(value: Any) -> Any:
-    """Binary as the process on the other side reads and writes it."""
-    if isinstance(value, bytes):
-        return {"$hex": value.hex()}
-    if isinstance(value, list):
-        return [hidden(each) for each in value]
-    return value
-
-
-class Mixed:
-    """One server of each kind, with one client each."""
-
-    def __init__(self, mode: str, key: str, io: BaseServer, process: Process) -> None:
-        self.mode, self.key, self.io, self.process = mode, key, io, process
-        self.stage = Stage([io], 10.0)
-        self.client = self.stage.enter(0)
-        self.client.socket.join("python-room")
-
-    async def find(self, key: str) -> Any:
-        document = await asyncio.to_thread(self.process.find, lambda each: key in each)
-        return document[key]
-
-    async def node(self, *command: Any) -> Any:
-        """Have Node.js do it, and wait for what comes of it."""
-        self.process.write(json.dumps([hidden(each) for each in command]))
-        return await self.find("answer")
-
-    async def heard(self) -> list[Any]:
-        """The next event of Python's client."""
-
-        def told() -> bool:
-            self.client.listen()
-            return bool(self.client.events)
-
-        await self.stage.until(told, "Python's client gets an event")
-        return self.client.events.pop(0)
-
-
-@asynccontextmanager
-async def cluster(mode: str, node: str) -> AsyncIterator[Mixed]:
-    url, key = requirements.redis(), f"interop-{secrets.token_hex(8)}"
-    process = Process([node, "reference/redis_node.mjs", url, key, mode], HERE)
-    io = BaseServer(adapter=adapter_for(mode, url, key))
-    try:
-        await asyncio.to_thread(process.find, lambda each: "answer" in each)
-        io.start()
-        mixed = Mixed(mode, key, io, process)
-        await io.adapter.ready()  # type: ignore[attr-defined]
-        assert await io.adapter.server_count() == await mixed.node("count") == 2
-        yield mixed
-    finally:
-        await io.close()
-        process.stop()
 
 
 @pytest.fixture(params=MODES)

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
+from socketeer.adapters import RedisStreamsAdapter
 from socketeer.server.adapter import AdapterFactory
 from socketeer.server.server import BaseServer
 from tests.support import requirements
@@ -18,3 +19,8 @@ def prefix() -> str:
 def nodes(make: Callable[[str, str], AdapterFactory], count: int, **options: Any) -> list[BaseServer]:
     url, key = requirements.redis(), prefix()
     return [BaseServer(adapter=make(url, key), **options) for _ in range(count)]
+
+
+def streams(url: str, key: str, **options: Any) -> RedisStreamsAdapter:
+    """With names of the test's own."""
+    return RedisStreamsAdapter(url, key, channel_prefix=key, session_key_prefix=f"{key}:session:", **options)

@@ -8,6 +8,7 @@ from socketeer.adapters.nats import NatsAdapter
 from socketeer.adapters.nats_jetstream import JetStream
 from socketeer.adapters.redis import RedisAdapter
 from socketeer.adapters.redis_sharded import ShardedRedisAdapter
+from socketeer.adapters.redis_streams import RedisStreamsAdapter
 from socketeer.server.adapter import (
     Adapter,
     AdapterHost,
@@ -29,6 +30,7 @@ __all__ = [
     "MemoryAdapter",
     "NatsAdapter",
     "RedisAdapter",
+    "RedisStreamsAdapter",
     "RestoredSession",
     "ShardedRedisAdapter",
     "SocketDetails",

@@ -290,7 +290,7 @@ class BrokerBus(ABC):
             await self._connect()
         self._active.clear()
         self._changed = dict.fromkeys(self._receivers)
-        await _until_one_ends(self._listen(), self._pump(backoff), self._watch())
+        await until_one_ends(self._listen(), self._pump(backoff), self._watch())
 
     def _broke(self, error: Exception) -> None:
         text = _words(error)
@@ -372,7 +372,7 @@ def _words(error: BaseException) -> str:
     return "no answer in time" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
 
 
-async def _until_one_ends(*parts: Coroutine[Any, Any, None]) -> None:
+async def until_one_ends(*parts: Coroutine[Any, Any, None]) -> None:
     """Run these side by side until one of them ends; all have ended then.
 
     Raises:

@@ -150,17 +150,27 @@ class RedisBus(BrokerBus):
     async def subscribers(self, channel: str) -> int:
         """How many connections have subscribed: each node has one."""
         question = "SHARDNUMSUB" if self._sharded else "NUMSUB"
+        (reply,) = await self.ask([("PUBSUB", question, channel)])
+        return int(reply[1])
+
+    async def ask(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """The broker's answers.
+
+        Raises:
+            BrokerUnavailable: it is away, is too slow, or refuses one of these.
+        """
         try:
             async with asyncio.timeout(self.options.ping_timeout):
                 await self.settled()
-                (reply,) = await self._exchange([("PUBSUB", question, channel)])
+                replies = await self._exchange(commands)
         except BrokerUnavailable:
             raise
         except Exception as error:
             raise BrokerUnavailable(f"{self.health.name}: {str(error) or 'no answer in time'}") from error
-        if isinstance(reply, Exception):
-            raise BrokerUnavailable(f"{self.health.name}: {reply}")
-        return int(reply[1])
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise BrokerUnavailable(f"{self.health.name}: {reply}")
+        return replies
 
     async def _exchange(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Send commands at once on the publishing connection; an answer that is an error is returned too."""

@@ -156,6 +156,22 @@ class WireClient:
         self.welcome, self.carrier.sent = _take_welcome(self.heard(), f"40{name}")
         return nsp.sockets[self.welcome["sid"]]
 
+    async def rejoin(self, namespace: str = "/", auth: object = None) -> Socket:
+        """As :meth:`connect`, where the server may have to look for a session first."""
+        nsp = self.io.of(namespace)
+        name = "" if namespace == "/" else f"{namespace},"
+        self.say(f"40{name}" + ("" if auth is None else json.dumps(auth)))
+        start = f"40{name}{{"
+        try:
+            async with asyncio.timeout(DEADLINE):
+                while not any(isinstance(each, str) and each.startswith(start) for each in self.carrier.sent):
+                    self.carrier.news.clear()
+                    await self.carrier.news.wait()
+        except TimeoutError:
+            raise AssertionError(f"expected {start}...}}, got {self.carrier.sent}") from None
+        self.welcome, self.carrier.sent = _take_welcome(self.heard(), f"40{name}")
+        return nsp.sockets[self.welcome["sid"]]
+
     def vanish(self, reason: str = "transport close", description: str = "connection lost") -> None:
         """The WebSocket ends, as its carrier would tell."""
         self.carrier.closed = True

@@ -19,16 +19,16 @@ class RecoveryCases(Contract):
         assert isinstance(actor.offset, str), "expected an event with its offset as the last argument"
         return actor
 
-    def _return(self, stage: Stage, actor: Actor, node: int, **auth: Any) -> Actor:
+    async def _return(self, stage: Stage, actor: Actor, node: int, **auth: Any) -> Actor:
         """The same client over a new connection to some node."""
-        return stage.enter(node, auth={"pid": actor.pid, "offset": actor.offset, **auth})
+        return await stage.reenter(node, auth={"pid": actor.pid, "offset": actor.offset, **auth})
 
     async def _recovered(self, stage: Stage, actor: Actor, node: int) -> Actor:
         """The client comes back, once more where its session may not have got there yet."""
         found: list[Actor] = []
 
-        def attempt() -> bool:
-            found.append(self._return(stage, actor, node))
+        async def attempt() -> bool:
+            found.append(await self._return(stage, actor, node))
             if not found[-1].socket.recovered:
                 found[-1].client.vanish()
             return found[-1].socket.recovered
@@ -126,7 +126,7 @@ class RecoveryCases(Contract):
             back.offset = actor.offset
             back.socket.disconnect()
             for node in range(self.nodes):
-                assert not self._return(stage, back, node).socket.recovered, "expected a new session"
+                assert not (await self._return(stage, back, node)).socket.recovered, "expected a new session"
 
     async def test_recovery_ends_in_time(self) -> None:
         async with self.recovering(max_disconnection_duration=self.brief) as stage:
@@ -134,4 +134,4 @@ class RecoveryCases(Contract):
             actor.client.vanish()
             await asyncio.sleep(2 * self.brief)
             for node in range(self.nodes):
-                assert not self._return(stage, actor, node).socket.recovered, "expected a new session"
+                assert not (await self._return(stage, actor, node)).socket.recovered, "expected a new session"

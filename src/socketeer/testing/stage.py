@@ -40,10 +40,18 @@ class Actor:
         offset: that of the last event, where the server recovers sessions.
     """
 
-    def __init__(self, io: BaseServer, node: int, namespace: str = "/", auth: object = None) -> None:
+    def __init__(
+        self,
+        io: BaseServer,
+        node: int,
+        namespace: str = "/",
+        auth: object = None,
+        joined: tuple[WireClient, Socket] | None = None,
+    ) -> None:
+        client = WireClient(io) if joined is None else joined[0]
         self.node = node
-        self.client = WireClient(io)
-        self.socket: Socket = self.client.connect(namespace, auth)
+        self.client = client
+        self.socket: Socket = client.connect(namespace, auth) if joined is None else joined[1]
         self.events: list[list[Any]] = []
         self.questions: list[Packet] = []
         self.fences: set[int] = set()
@@ -119,6 +127,14 @@ class Stage:
     def enter(self, node: int, namespace: str = "/", auth: object = None) -> Actor:
         """A new client of that node's server."""
         actor = Actor(self.servers[node], node, namespace, auth)
+        self.actors.append(actor)
+        return actor
+
+    async def reenter(self, node: int, namespace: str = "/", auth: object = None) -> Actor:
+        """A client that comes back, with its private id and offset: the server may have to ask other nodes or a broker."""
+        io = self.servers[node]
+        client = WireClient(io)
+        actor = Actor(io, node, joined=(client, await client.rejoin(namespace, auth)))
         self.actors.append(actor)
         return actor
 
