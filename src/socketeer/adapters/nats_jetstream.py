@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
 
-from socketeer.adapters.broker import LinkOptions, Outgoing
+from socketeer.adapters.broker import LinkOptions, Outgoing, until_one_ends
 from socketeer.adapters.nats_api import JetStreamApi, Reading, Refusal, Stored
 from socketeer.adapters.nats_bus import LOCAL, MAX_MESSAGE, NatsBus, NatsServer
 from socketeer.adapters.nats_follower import Follower, Place
@@ -218,16 +218,7 @@ class JetStreamBus(NatsBus):
         follower.position = 0 if last is None else last.place
 
     async def _listen(self) -> None:
-        catching_up = asyncio.ensure_future(self._catch_up())
-        ending = asyncio.ensure_future(super()._listen())
-        try:
-            done, _ = await asyncio.wait({catching_up, ending}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for each in (catching_up, ending):
-                each.cancel()
-            await asyncio.gather(catching_up, ending, return_exceptions=True)
-        for each in done:
-            each.result()
+        await until_one_ends(super()._listen(), self._catch_up())
 
     async def _catch_up(self) -> None:
         """Read what followers have missed, whenever one of them has."""

@@ -1,13 +1,14 @@
 """The format on NATS, ours: ``docs/reference/nats-format.md``. With JetStream broadcasts are kept, and sessions.
 
-What has to stay in order goes through the log: broadcasts, also those that ask for acknowledgements, memberships and
-disconnections. Other questions, answers and heartbeats do not.
+All that a node tells all others goes through the log, but its heartbeats: so whatever it says is heard in the order in which it
+was said. What is for one node does not.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from socketeer.adapters.bus import Bus
@@ -21,7 +22,8 @@ from socketeer.adapters.nats_jetstream import JetStreamBus
 from socketeer.errors import BrokerUnavailable, PacketError
 from socketeer.server.adapter import StoredSession
 
-_LOGGED: Final = frozenset({Kind.BROADCAST, Kind.SOCKETS_JOIN, Kind.SOCKETS_LEAVE, Kind.DISCONNECT_SOCKETS})
+#: What goes past the log: everything else that is for all nodes has to stay in order.
+_PASSING: Final = frozenset({Kind.INITIAL_HEARTBEAT, Kind.HEARTBEAT})
 
 #: Digits of a place in a stream: they are 64 bits.
 _DIGITS: Final = 19
@@ -70,7 +72,7 @@ class JetStreamWire(NatsWire):
 
     def route(self, message: Message) -> str:
         """The log, or the subject of all nodes."""
-        return self._logged if message.kind in _LOGGED else self.channel
+        return self.channel if message.kind in _PASSING else self._logged
 
     # --- the log ------------------------------------------------------------------------------------
 
@@ -78,23 +80,26 @@ class JetStreamWire(NatsWire):
         """Give on what is in the log."""
 
         def came(place: int, payload: bytes) -> None:
-            entry = self._entry(place, payload)
-            if entry is not None:
+            try:
+                entry = self._entry(place, payload)
+            except PacketError as error:
+                self.bus.health.reject(error, self._logged)
+            else:
                 passed(entry)
 
         self._follower = self._log.follow(self._name, came, away)
 
-    def _entry(self, place: int, payload: bytes) -> Entry | None:
-        """What stands there, if it is anything of ours."""
-        try:
-            value = decode(payload)
-            message = parse(value)
-            number = value.get("number", 0)
-            if message.nsp != self.nsp or message.kind not in _LOGGED or not isinstance(number, int):
-                raise PacketError(f"expected what is kept for {self.nsp!r:.100}, got {message.kind.name}")
-        except PacketError as error:
-            self.bus.health.reject(error, self._logged)
-            return None
+    def _entry(self, place: int, payload: bytes) -> Entry:
+        """What stands there.
+
+        Raises:
+            PacketError: it is nothing of this namespace's.
+        """
+        value = decode(payload)
+        message = parse(value)
+        number = value.get("number", 0)
+        if message.nsp != self.nsp or message.kind in _PASSING or not isinstance(number, int):
+            raise PacketError(f"expected what is kept for {self.nsp!r:.100}, got {message.kind.name}")
         return Entry(self._offset(place), message, number, len(payload))
 
     def append(self, message: Message, number: int) -> Awaitable[None]:
@@ -107,9 +112,12 @@ class JetStreamWire(NatsWire):
         if place is None:
             raise BrokerUnavailable(f"{self.bus.health.name}: the log is another one by now")
         reading = await self._log.read(self._logged, place + 1)
-        entries = [self._entry(*each) for each in reading.found]
+        entries = []
+        for each in reading.found:
+            with suppress(PacketError):  # counted where it came by
+                entries.append(self._entry(*each))
         last = reading.found[-1][0] if reading.found else place
-        return Page([each for each in entries if each is not None], self._offset(last), reading.more)
+        return Page(entries, self._offset(last), reading.more)
 
     async def holds(self, offset: str) -> bool:
         """Whether the entry at an offset is still there, and so all that came after it."""
