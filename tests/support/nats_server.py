@@ -17,9 +17,10 @@ class NatsServer:
     Args:
         folder: an empty one, for its settings and what it keeps.
         settings: lines of its configuration.
+        jetstream: whether it has it.
     """
 
-    def __init__(self, folder: Path, settings: str = "") -> None:
+    def __init__(self, folder: Path, settings: str = "", *, jetstream: bool = True) -> None:
         found = shutil.which("nats-server")
         if found is None:
             requirements.missing("nats-server", "install it")
@@ -29,15 +30,16 @@ class NatsServer:
         self.folder = folder
         self.url = f"nats://127.0.0.1:{self.port}"
         self._command = [found, "-c", str(folder / "nats.conf")]
+        self._jetstream = jetstream
         self._process: subprocess.Popen[bytes] | None = None
         self.configure(settings)
 
     def configure(self, settings: str) -> None:
         """Other settings, from the next start on."""
-        lines = (
-            f'listen: "127.0.0.1:{self.port}"\njetstream {{ store_dir: "{self.folder}/kept" }}\n{settings}\n'
-        )
-        (self.folder / "nats.conf").write_text(lines)
+        lines = [f'listen: "127.0.0.1:{self.port}"', settings]
+        if self._jetstream:
+            lines.append(f'jetstream {{ store_dir: "{self.folder}/kept" }}')
+        (self.folder / "nats.conf").write_text("\n".join(lines) + "\n")
 
     def start(self) -> None:
         """Start it; it may take a moment until it listens."""

@@ -27,7 +27,7 @@ _READER: Final = 10
 _BILLION: Final = 1_000_000_000
 
 _NO_STREAM: Final = 10059
-_NO_MESSAGE: Final = frozenset({10037, 10057})
+_NO_MESSAGE: Final = frozenset({10037, 10043, 10057})
 _OTHER_SETTINGS: Final = 10058
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from socketeer.adapters.broker import LinkOptions, Outgoing, until_one_ends
 from socketeer.adapters.nats_api import JetStreamApi, Reading, Refusal, Stored
@@ -22,6 +22,8 @@ from socketeer.adapters.nats_bus import LOCAL, MAX_MESSAGE, NatsBus, NatsServer
 from socketeer.adapters.nats_follower import Follower, Place
 from socketeer.checks import positive, whole
 from socketeer.errors import BrokerUnavailable, OptionError, PacketError
+
+T = TypeVar("T")
 
 _STORAGES: Final = ("file", "memory")
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -262,7 +264,7 @@ class JetStreamBus(NatsBus):
         """Some of the broadcasts on a channel, from a place on."""
         return await self._tried(self._asked().read(self.log, channel, start))
 
-    async def _tried(self, answer: Any) -> Any:
+    async def _tried(self, answer: Awaitable[T]) -> T:
         try:
             return await answer
         except Refusal:

@@ -135,8 +135,8 @@ class NatsLink(Client):
         transport = self._transport
         if transport is None or self.is_closed:
             raise ConnectionError("the connection was closed")
-        transport.writelines(lines)
-        await transport.drain()
+        transport.writelines(list(lines))
+        await transport.drain()  # type: ignore[no-untyped-call]
 
     # --- questions ----------------------------------------------------------------------------------
 
