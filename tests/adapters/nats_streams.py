@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -26,3 +28,10 @@ async def remove_streams(start: str, url: str | None = None) -> None:
         with suppress(NotFoundError):
             await client.jsm().delete_stream(f"{start}-{name}")
     await client.close()
+
+
+async def until(met: Callable[[], Any]) -> None:
+    """Wait until it is so."""
+    async with asyncio.timeout(30):
+        while not met():  # noqa: ASYNC110 - most of it happens in another process
+            await asyncio.sleep(0.005)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from functools import partial
 
 import nats
@@ -12,15 +10,9 @@ from nats.aio.client import Client
 
 from socketeer.adapters.nats_bus import NatsBus, subject, token
 from socketeer.errors import BrokerUnavailable, MessageTooLarge, OptionError
+from tests.adapters.nats_streams import until
 from tests.adapters.redis_nodes import prefix
 from tests.support import requirements
-
-
-async def until(met: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not met():  # noqa: ASYNC110 - most of it happens in another process
-            await asyncio.sleep(0.005)
-
 
 NAMES = [
     "/",

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from socketeer.adapters.nats_bus import NatsBus, token
 from socketeer.errors import BrokerUnavailable
 from socketeer.server.server import BaseServer
 from socketeer.testing.stage import Stage
+from tests.adapters.nats_streams import until
 from tests.adapters.redis_nodes import prefix
 from tests.support import requirements
 from tests.support.nats_server import NatsServer
@@ -48,12 +49,6 @@ def server(tmp_path: Path) -> Iterator[NatsServer]:
     made = NatsServer(tmp_path)
     yield made
     made.kill()
-
-
-async def until(met: Callable[[], Any]) -> None:
-    async with asyncio.timeout(30):
-        while not met():  # noqa: ASYNC110 - most of it happens in another process
-            await asyncio.sleep(0.005)
 
 
 def health(io: BaseServer) -> Health:
