@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from socketeer.adapters import NatsAdapter
+from socketeer.adapters import JetStream, NatsAdapter
 from socketeer.adapters.broker import LinkOptions
 from socketeer.adapters.codec import encode
 from socketeer.adapters.health import Health
@@ -26,7 +26,7 @@ from socketeer.adapters.heartbeat import Heartbeat
 from socketeer.adapters.nats_bus import NatsBus, token
 from socketeer.errors import BrokerUnavailable
 from socketeer.server.server import BaseServer
-from socketeer.testing.stage import Stage
+from socketeer.testing.stage import Actor, Stage
 from tests.adapters.nats_streams import until
 from tests.adapters.redis_nodes import prefix
 from tests.support import requirements
@@ -57,11 +57,23 @@ def health(io: BaseServer) -> Health:
     return found
 
 
+#: On core NATS, and with JetStream.
+KINDS = pytest.mark.parametrize("kept", [False, JetStream(max_bytes=2**26)], ids=["core", "jetstream"])
+
+
 @asynccontextmanager
 async def cluster(*urls: str, link: LinkOptions = QUICK, **options: Any) -> AsyncIterator[Stage]:
     """A node with one client for each URL, all of one cluster; the brokers need not be there yet."""
-    start = prefix()
-    stage = Stage([BaseServer(adapter=NatsAdapter(url, start, link=link, **options)) for url in urls], 30.0)
+    start, recovers = prefix(), bool(options.get("jetstream"))
+    stage = Stage(
+        [
+            BaseServer(
+                adapter=NatsAdapter(url, start, link=link, **options), connection_state_recovery=recovers
+            )
+            for url in urls
+        ],
+        30.0,
+    )
     for node, io in enumerate(stage.servers):
         io.start()
         stage.enter(node)
@@ -90,12 +102,13 @@ async def heard_here(stage: Stage, node: int) -> list[Any]:
     return events
 
 
+@KINDS
 async def test_a_server_that_is_killed_and_comes_back(
-    server: NatsServer, caplog: pytest.LogCaptureFixture
+    server: NatsServer, caplog: pytest.LogCaptureFixture, kept: Any
 ) -> None:
     caplog.set_level(logging.WARNING, "socketeer")
     server.start()
-    async with cluster(server.url, server.url) as stage:
+    async with cluster(server.url, server.url, jetstream=kept) as stage:
         await whole(stage)
         first = stage.servers[0]
         for round_ in range(2):
@@ -141,12 +154,15 @@ async def test_a_question_while_the_server_is_away_has_the_answers_of_this_node(
         assert late.value.responses == [0]  # type: ignore[attr-defined]
 
 
-async def test_a_connection_that_is_half_open(caplog: pytest.LogCaptureFixture) -> None:
+@KINDS
+async def test_a_connection_that_is_half_open(
+    server: NatsServer, caplog: pytest.LogCaptureFixture, kept: Any
+) -> None:
     caplog.set_level(logging.WARNING, "socketeer")
-    url = requirements.nats()
+    server.start()
     async with (
-        Proxy.before(url) as proxy,
-        cluster(url, f"nats://127.0.0.1:{proxy.port}", link=PINGING) as stage,
+        Proxy.before(server.url) as proxy,
+        cluster(server.url, f"nats://127.0.0.1:{proxy.port}", link=PINGING, jetstream=kept) as stage,
     ):
         await whole(stage)
         behind = stage.servers[1]
@@ -163,9 +179,10 @@ async def test_a_connection_that_is_half_open(caplog: pytest.LogCaptureFixture) 
         assert (await stage.heard())[1] == [["news", 2]]
 
 
-async def test_a_server_that_is_paused(server: NatsServer) -> None:
+@KINDS
+async def test_a_server_that_is_paused(server: NatsServer, kept: Any) -> None:
     server.start()
-    async with cluster(server.url, server.url, link=PINGING) as stage:
+    async with cluster(server.url, server.url, link=PINGING, jetstream=kept) as stage:
         await whole(stage)
         server.pause()
         await until(lambda: not any(health(io).ok for io in stage.servers))
@@ -173,6 +190,85 @@ async def test_a_server_that_is_paused(server: NatsServer) -> None:
         assert await heard_here(stage, 0) == [["news", 1]]
         server.go_on()
         await whole(stage)
+
+
+async def client_that_knows_an_offset(stage: Stage, node: int) -> Actor:
+    actor = stage.enter(node)
+    stage.servers[node].to(actor.id).emit("first")
+    assert await stage.heard(actor) == [[["first"]]]
+    assert actor.offset is not None
+    return actor
+
+
+async def back(stage: Stage, actor: Actor, node: int) -> Actor:
+    return await stage.reenter(node, auth={"pid": actor.pid, "offset": actor.offset})
+
+
+async def test_sessions_and_broadcasts_outlive_the_server(server: NatsServer) -> None:
+    """It is killed and started again; what is in a file is there again."""
+    server.start()
+    async with cluster(server.url, server.url, jetstream=JetStream(max_bytes=2**26)) as stage:
+        await whole(stage)
+        actor = await client_that_knows_an_offset(stage, 0)
+        actor.client.vanish()
+        stage.servers[1].emit("missed", 1, b"\x01")
+        await stage.heard()
+        server.kill()
+        await until(lambda: not any(health(io).ok for io in stage.servers))
+        again = await back(stage, actor, 1)
+        assert not again.socket.recovered, "nobody can be asked"
+        again.client.vanish()
+        server.start()
+        await whole(stage)
+        stage.servers[0].emit("missed", 2)
+        recovered = await back(stage, actor, 1)
+        assert recovered.socket.recovered
+        assert recovered.id == actor.id
+        assert await stage.heard(recovered) == [[["missed", 1, b"\x01"], ["missed", 2]]]
+
+
+async def test_what_is_gone_with_the_server_is_not_recovered(server: NatsServer) -> None:
+    """The new stream counts from 1 again: an offset of the old one means nothing there."""
+    server.start()
+    memory = JetStream(storage="memory", max_bytes=2**26)
+    async with cluster(server.url, server.url, jetstream=memory) as stage:
+        await whole(stage)
+        actor = await client_that_knows_an_offset(stage, 0)
+        actor.client.vanish()
+        stage.servers[1].emit("missed", 1)
+        await stage.heard()
+        server.kill()
+        await until(lambda: not any(health(io).ok for io in stage.servers))
+        server.start()
+        await whole(stage)
+        for number in range(10):
+            stage.servers[0].emit("later", number)
+        await stage.heard()
+        again = await back(stage, actor, 1)
+        assert not again.socket.recovered
+        assert again.id != actor.id
+        other = await client_that_knows_an_offset(stage, 1)
+        other.client.vanish()
+        assert (await back(stage, other, 0)).socket.recovered
+
+
+async def test_a_node_that_was_cut_off_has_its_clients_miss_nothing(server: NatsServer) -> None:
+    server.start()
+    async with (
+        Proxy.before(server.url) as proxy,
+        cluster(server.url, f"nats://127.0.0.1:{proxy.port}", jetstream=JetStream(max_bytes=2**26)) as stage,
+    ):
+        await whole(stage)
+        await proxy.refuse()
+        await until(lambda: not health(stage.servers[1]).ok)
+        for number in range(500):
+            stage.servers[0].emit("news", number)
+        await proxy.allow()
+        for number in range(500, 600):
+            stage.servers[0].emit("news", number)
+            await asyncio.sleep(0)
+        for events in await stage.heard():
+            assert events == [["news", number] for number in range(600)]
 
 
 async def test_a_slow_consumer_is_cut_off_and_comes_back(server: NatsServer) -> None:
