@@ -15,6 +15,7 @@ from socketeer.adapters.health import LinkState
 from socketeer.errors import BrokerUnavailable, MessageTooLarge, OptionError, ReservedEventError, UsageError
 from socketeer.server.server import BaseServer
 from socketeer.testing.stage import Stage
+from tests.adapters.nats_streams import jetstream, remove_streams
 from tests.adapters.redis_nodes import prefix
 from tests.support import requirements
 
@@ -26,6 +27,7 @@ ENGINES: dict[str, Callable[[str], Any]] = {
     "dynamic": lambda key: ShardedRedisAdapter(requirements.redis(), key),
     "static": lambda key: ShardedRedisAdapter(requirements.redis(), key, "static"),
     "nats": lambda key: NatsAdapter(requirements.nats(), key),
+    "jetstream": jetstream,
 }
 
 
@@ -33,7 +35,7 @@ class Scene:
     """Two servers, each with two clients, and an emitter."""
 
     def __init__(self, make: Callable[[str], Any]) -> None:
-        key = prefix()
+        key = self.key = prefix()
         self.emitter = Emitter(make(key))
         self.stage = Stage([BaseServer(adapter=make(key)) for _ in range(2)], 10.0)
 
@@ -51,6 +53,8 @@ async def scene(request: pytest.FixtureRequest) -> AsyncIterator[Scene]:
     await asyncio.to_thread(made.emitter.close)
     for io in made.stage.servers:
         await io.close()
+    if ENGINES[request.param] is jetstream:
+        await remove_streams(made.key)
 
 
 async def test_events_reach_whom_they_are_for(scene: Scene) -> None:
