@@ -79,6 +79,11 @@ class Outgoing:
             raise self._outcome
 
     @property
+    def arrived(self) -> bool:
+        """Whether the broker has it."""
+        return self._outcome is True
+
+    @property
     def refused(self) -> bool:
         """Whether it has failed."""
         return isinstance(self._outcome, Exception)
@@ -361,8 +366,8 @@ class BrokerBus(ABC):
         self.health.published += len(batch) - refused
 
     def _lose(self, batch: Sequence[Outgoing], error: Exception) -> None:
-        self.health.lost += len(batch)
         for outgoing in batch:
+            self.health.lost += not outgoing.arrived
             outgoing.failed(error)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from socketeer.adapters.messages import Broadcast, KeptSession, Message, convert
 from socketeer.adapters.wire import Wire
@@ -17,11 +17,16 @@ from socketeer.server.adapter import StoredSession
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
+#: Where something is in a log; those of one log can be compared.
+Place: TypeAlias = tuple[int, ...]
+
+
 class Entry(NamedTuple):
     """One message in the log."""
 
     offset: str
     """Its place, as clients are told."""
+    place: Place
     message: Message
     number: int = 0
     """What its node has numbered it by in :meth:`DurableWire.append`; 0 where it has not."""
@@ -38,6 +43,14 @@ class Page(NamedTuple):
     """The offset to go on from, whichever namespace the last entry was of."""
     more: bool
     """Whether there may be more at the moment."""
+
+
+class Taken(NamedTuple):
+    """A session that has been taken out of the broker."""
+
+    session: StoredSession
+    end: str
+    """The offset of the last entry of the log at that moment, of whichever namespace."""
 
 
 #: Gets each entry of a namespace in the order of the log, once; it must not raise.
@@ -73,10 +86,14 @@ class DurableWire(Wire, Protocol):
         """Keep a session with the broker for so long, in order with what is appended. Raises what ``send`` raises."""
         ...
 
-    async def take(self, pid: str, offset: str) -> StoredSession | None:
+    def place(self, offset: str) -> Place | None:
+        """Where an offset is, which may be any string; None if it is none."""
+        ...
+
+    async def take(self, pid: str, offset: str) -> Taken | None:
         """Take a session out of the broker, if it is there and the log has an entry at ``offset``.
 
-        Both are any string. Of all who ask at once, on all nodes, one gets it. What this node has saved before is
+        ``pid`` may be any id. Of all who ask at once, on all nodes, one gets it. What this node has saved before is
         there by then.
 
         Raises:

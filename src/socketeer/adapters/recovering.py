@@ -9,9 +9,9 @@ https://socket.io/docs/v4/connection-state-recovery. An engine (Redis streams, N
   number (``Entry.number``); it goes to those who were meant when it was emitted.
 - **Order.** What this node emits directly while some of its entries are still on their way queues behind them.
 - **Without the broker** events are sent at once, without an offset. Those that waited for the log at that moment are, too.
-- **Restoring.** The session is taken out of the broker, by one node only; what came after the client's offset is read
-  from the log, and what this node passes from then on is noted until the client is connected. If
-  any of it is missing the client starts afresh.
+- **Restoring.** The session is taken out of the broker, by one node only. What came after the client's offset this
+  node remembers (:class:`~socketeer.adapters.tail.Tail`), or reads from the log, once for all. If any of it is
+  missing the client starts afresh.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
-from weakref import WeakSet
 
 from socketeer.adapters.broker import Outgoing
-from socketeer.adapters.catch_up import CatchUp
 from socketeer.adapters.cluster import ClusterAdapter
-from socketeer.adapters.durable import DurableWire, Entry, Page, has_offset, is_id
+from socketeer.adapters.durable import DurableWire, Entry, Place, has_offset, is_id
 from socketeer.adapters.messages import Broadcast, EventPacket, Kind, Opts
+from socketeer.adapters.tail import Tail, concerns
 from socketeer.errors import BrokerUnavailable, MessageTooLarge, PacketError
 from socketeer.options import Recovery
 from socketeer.protocol.frame import Message as Frame
@@ -56,15 +56,15 @@ _RESTORING = 8
 class _Waiting:
     """What queues behind this node's entries, or is one that waits for its place in the log."""
 
-    __slots__ = ("act", "kept", "number", "plain", "served", "sockets", "volatile")
+    __slots__ = ("act", "data", "number", "plain", "served", "sockets", "volatile")
 
     def __init__(
         self,
         number: int,
         sockets: Sequence[Member],
-        plain: Frame | None,
+        plain: Frame | None = None,
         *,
-        kept: bool = False,
+        data: Broadcast | None = None,
         volatile: bool = False,
         act: Callable[[], None] | None = None,
     ) -> None:
@@ -72,9 +72,9 @@ class _Waiting:
         """Its own, or that of the entry that it queues behind."""
         self.sockets = sockets
         self.plain = plain
-        """Without an offset."""
-        self.kept = kept
-        """Whether it gets an offset."""
+        """Without an offset; None while there is nobody to get it."""
+        self.data = data
+        """What gets an offset."""
         self.volatile = volatile
         self.act = act
         self.served: set[str] | None = None
@@ -100,14 +100,17 @@ class RecoveringClusterAdapter(ClusterAdapter):
         self._waiting: deque[_Waiting] = deque()
         self._selections: dict[tuple[tuple[Room, ...], tuple[Room, ...]], list[Member]] = {}
         """Who is meant by what waits, as long as nobody joins or leaves."""
-        self.returning: WeakSet[CatchUp] = WeakSet()
-        """Clients that are about to come back."""
+        self._tail = Tail(nsp.recovery or Recovery(), self.encode)
+        self._links = 0
+        """How often the link broke: over a break, no session is restored."""
         self._turns = asyncio.Semaphore(_RESTORING)
+        self._reading = asyncio.Lock()
 
     def start(self) -> None:
         """Join the cluster."""
         if not self._open:
-            self._turns = asyncio.Semaphore(_RESTORING)
+            self._turns, self._reading = asyncio.Semaphore(_RESTORING), asyncio.Lock()
+            self._tail.clear()
             super().start()
             self._durable.follow(self.passed, self.away)
 
@@ -149,23 +152,20 @@ class RecoveringClusterAdapter(ClusterAdapter):
             return super().broadcast(packet, target)
         if nsp.overheard:
             self._tell_catch_alls(packet, target)  # which may emit, so it has no number yet
-        sockets = self._meant(target)
+        sockets, flags = self._meant(target), target.flags
         plain = None
         if sockets:
-            plain = nsp.parser.encode_event(nsp.prefix, None, packet.data, target.flags.compress)
-        told = None if local else self._append(packet, target)
-        if plain is not None:
-            on_its_way = told is not None and not (isinstance(told, Outgoing) and told.refused)
-            volatile = target.flags.volatile
-            kept = on_its_way and not volatile
-            number = self._number if on_its_way else self._waiting[-1].number if self._waiting else 0
-            self._wait(_Waiting(number, sockets, plain, kept=kept, volatile=volatile))
-        return told
-
-    def _append(self, packet: Packet, target: Target) -> Awaitable[None]:
+            plain = nsp.parser.encode_event(nsp.prefix, None, packet.data, flags.compress)
+        if local:
+            self._wait(_Waiting(self._waiting[-1].number, sockets, plain, volatile=flags.volatile))
+            return None
         data = Broadcast(opts=Opts.of(target), packet=EventPacket(list(packet.data)))
         told = self._durable.append(self._message(Kind.BROADCAST, data), self._number + 1)
         self._number += 1
+        item = _Waiting(self._number, sockets, plain, data=data, volatile=flags.volatile)
+        if isinstance(told, Outgoing) and told.refused:  # it will not come by
+            item.number, item.data = self._waiting[-1].number if self._waiting else 0, None
+        self._wait(item)
         return told
 
     def _wait(self, item: _Waiting) -> None:
@@ -224,9 +224,10 @@ class RecoveringClusterAdapter(ClusterAdapter):
             self._deliver_at(message.data, entry.offset)
         else:
             self.hear(message)
-        if self.returning:
-            for each in list(self.returning):
-                each.passed(entry)
+        recovery, data = self.nsp.recovery, message.data
+        if recovery is not None:
+            kept = data if isinstance(data, Broadcast) and has_offset(data) else None
+            self._tail.append(entry, kept, self.nsp.wheel.time())
 
     def _pass_own(self, entry: Entry) -> None:
         data, number, waiting = entry.message.data, entry.number, self._waiting
@@ -235,7 +236,8 @@ class RecoveringClusterAdapter(ClusterAdapter):
             return
         while waiting and waiting[0].number <= number:
             item = waiting.popleft()
-            if item.kept and item.number == number and isinstance(data, Broadcast):
+            own = item.data is not None and item.number == number and not item.volatile
+            if own and isinstance(data, Broadcast):
                 self._send_at(item.sockets, item.served or (), data, entry.offset, item.plain)
             else:
                 self._send_plain(item)
@@ -244,8 +246,7 @@ class RecoveringClusterAdapter(ClusterAdapter):
 
     def away(self) -> None:
         """The broker is away: nobody here waits for it."""
-        for each in list(self.returning):
-            each.fail()
+        self._links += 1
         waiting = self._waiting
         while waiting:
             self._send_plain(waiting.popleft())
@@ -254,10 +255,12 @@ class RecoveringClusterAdapter(ClusterAdapter):
     def _send_plain(self, item: _Waiting) -> None:
         if item.act is not None:
             item.act()
-        elif item.plain is not None:
-            for socket in self._present(item.sockets, item.served or ()):
-                if not item.volatile or socket.conn.writable():
-                    socket.conn.send(item.plain)
+            return
+        for socket in self._present(item.sockets, item.served or ()):
+            if item.plain is None:
+                item.plain = self.encode(item.data)
+            if not item.volatile or socket.conn.writable():
+                socket.conn.send(item.plain)
 
     def _deliver_at(self, data: Broadcast, offset: str) -> None:
         if self.nsp.recovery is None or not has_offset(data):
@@ -331,19 +334,52 @@ class RecoveringClusterAdapter(ClusterAdapter):
             return None
 
     async def _restore(self, pid: str, offset: str, recovery: Recovery) -> RestoredSession | None:
-        durable = self._durable
-        session = await durable.take(pid, offset)
-        if session is None:
+        durable, links = self._durable, self._links
+        place = durable.place(offset)
+        taken = None if place is None else await durable.take(pid, offset)
+        if taken is None or place is None:
             return None
-        missed = CatchUp(session.rooms, recovery, self.encode)
-        # From here on this node notes for the client what it passes; what it has passed already is in the log.
-        self.returning.add(missed)
-        page = Page((), offset, more=True)
-        while page.more and missed.complete:
-            page = await durable.read(page.last)
-            for entry in page.entries:
-                missed.read(entry)
-        await durable.reached(page.last)
-        if not missed.complete or not await durable.holds(offset):
+        await durable.reached(taken.end)
+        if not self._tail.covers(place):
+            await self._read_back(offset, place, recovery)
+        if links != self._links or not self._tail.covers(place):
             return None
-        return RestoredSession(session, missed, taken=True)
+        missed = partial(self._missed, taken.session, place, links)
+        return RestoredSession(taken.session, missed, taken=True)
+
+    async def _read_back(self, offset: str, place: Place, recovery: Recovery) -> None:
+        """Read what came between ``place`` and what is remembered."""
+        durable, tail, found, size, more = self._durable, self._tail, list[Any](), 0, True
+        async with self._reading:
+            at, reached = offset, place
+            while not tail.covers(place) and more:
+                page = await durable.read(at)
+                for entry in page.entries:
+                    data = entry.message.data
+                    if isinstance(data, Broadcast) and has_offset(data):
+                        found.append((entry, data))
+                        size += entry.size
+                if len(found) > recovery.max_packets or size > recovery.max_bytes:
+                    return
+                at, reached = page.last, durable.place(page.last) or reached
+                if not page.more:
+                    await durable.reached(at)
+                more = reached < tail.start if tail.start is not None else page.more
+            # Where its entry is still there, nothing that came after it was dropped meanwhile.
+            if not tail.covers(place) and await durable.holds(offset):
+                tail.extend(place, found, self.nsp.wheel.time())
+
+    def _missed(self, session: StoredSession, place: Place, links: int) -> Sequence[tuple[str, Frame]] | None:
+        """What a client has missed that is about to be connected; it gets what is on its way, too."""
+        if links != self._links or not self._tail.covers(place):
+            return None
+        socket = self._sockets.get(session.sid)
+        if socket is not None:
+            for item in self._waiting:
+                if (
+                    item.data is not None
+                    and not item.volatile
+                    and concerns(item.data.opts.target(), session.rooms)
+                ):
+                    item.sockets = [*item.sockets, socket]
+        return self._tail.since(place, session.rooms)

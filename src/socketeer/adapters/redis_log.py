@@ -166,7 +166,7 @@ class RedisLog(RedisBus):
     async def flushed(self) -> None:
         """Wait until what has been published before has reached Redis, or is lost."""
         last = self._last
-        if last is not None:
+        if last is not None and self.health.ok:
             with suppress(BrokerUnavailable):
                 await last
 
@@ -176,6 +176,7 @@ class RedisLog(RedisBus):
         await super()._connect()
         self._reader = self._make()
         await self._reader.connect()  # type: ignore[no-untyped-call]
+        self._written.clear()  # it may be another stream by now
         ends = await self._exchange([("XREVRANGE", name, "+", "-", "COUNT", 1) for name in self._streams])
         for name, reply in zip(self._streams, ends, strict=True):
             if isinstance(reply, Exception):

@@ -14,7 +14,7 @@ from typing import Any
 from socketeer.adapters.broker import LinkOptions
 from socketeer.adapters.bus import Bus
 from socketeer.adapters.channels import ChannelWire
-from socketeer.adapters.durable import Page, Passed
+from socketeer.adapters.durable import Page, Passed, Place, Taken
 from socketeer.adapters.messages import EMITTER, Broadcast, Kind, Message, parse
 from socketeer.adapters.recovering import RecoveringClusterAdapter
 from socketeer.adapters.redis import LOCAL, MAX_MESSAGE, RedisServer
@@ -157,19 +157,27 @@ class StreamsWire(ChannelWire):
         key = Key(self._key(session.pid), max(1, int(seconds * 1000)))
         return self.bus.publish(key, pack_session(session))
 
-    async def take(self, pid: str, offset: str) -> StoredSession | None:
+    def place(self, offset: str) -> Place | None:
+        """Where an entry is."""
+        return parse_id(offset)
+
+    async def take(self, pid: str, offset: str) -> Taken | None:
         """Take a session out of Redis."""
-        if parse_id(offset) is None:
-            return None
         await self.log.flushed()
         key = self._key(pid)
         transaction: list[tuple[Any, ...]] = [("MULTI",), ("GET", key), ("DEL", key), ("EXEC",)]
-        found, *_, taken = await self.log.ask([("XRANGE", self._stream, offset, offset), *transaction])
+        questions = (
+            ("XRANGE", self._stream, offset, offset),
+            ("XREVRANGE", self._stream, "+", "-", "COUNT", 1),
+        )
+        found, last, *_, taken = await self.log.ask([*questions, *transaction])
         packed = taken[0] if taken else None
-        if not found or not isinstance(packed, bytes):
+        if not found or not last or not isinstance(packed, bytes):
             return None
         try:
-            return unpack_session(packed, pid)
+            if len(packed) > self.bus.max_message_size:
+                raise PacketError(f"a session of {len(packed)} bytes, above max_message_size")
+            return Taken(unpack_session(packed, pid), entries_of(last)[0][0])
         except PacketError as error:
             self.bus.health.reject(error, self._options.session_key_prefix)
             return None

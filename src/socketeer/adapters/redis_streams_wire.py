@@ -114,11 +114,14 @@ def parse_entry(offset: str, fields: dict[bytes, bytes], nsp: str) -> Entry:
         number = fields.get(b"seq", b"0").decode()
     except (KeyError, ValueError):
         raise PacketError(f"expected the fields of an entry, got {list(fields)!r:.200}") from None
+    place = parse_id(offset)
+    if place is None:
+        raise PacketError(f"expected the id of an entry, got {offset!r:.100}")
     if not _is_number(kind) or not _is_number(number):
         raise PacketError(f"expected numbers, got {kind!r:.50} and {number!r:.50}")
     data = fields.get(b"data", b"")
     message = make(int(kind), nsp, uid, _parse_data(data) if data else None)
-    return Entry(offset, message, int(number), len(data))
+    return Entry(offset, place, message, int(number), len(data))
 
 
 def _parse_data(data: bytes) -> Any:
