@@ -141,6 +141,7 @@ async def test_the_log_is_read_on_from_an_offset(scene: Scene) -> None:
         await one.wire.append(EVENT, number)
         await other.wire.append(Message(Kind.BROADCAST, "/other", "one", EVENT.data), number)
     await until(lambda: len(one.passed) == 3)
+    assert [one.wire.place(each.offset) for each in one.passed] == [(1, 1), (1, 3), (1, 5)]
     first, *rest = one.passed
     page = await one.wire.read(first.offset)
     assert (list(page.entries), page.last, page.more) == (rest, rest[-1].offset, False)
@@ -174,7 +175,7 @@ async def test_offsets_that_are_none(scene: Scene) -> None:
         with pytest.raises(BrokerUnavailable):
             await one.wire.read(strange)
     assert await one.wire.take(SESSION.pid, f"{tag}-2") is None
-    assert await one.wire.take(SESSION.pid, f"{tag}-1") == SESSION, "it is still there"
+    assert await one.wire.take(SESSION.pid, f"{tag}-1") == (SESSION, f"{tag}-1"), "it is still there"
 
 
 async def test_of_all_who_ask_for_a_session_one_gets_it(scene: Scene) -> None:
@@ -185,7 +186,7 @@ async def test_of_all_who_ask_for_a_session_one_gets_it(scene: Scene) -> None:
     offset = f"{nodes[0].bus.tag}-1"
     assert await nodes[0].wire.take("nobody", offset) is None
     taken = await asyncio.gather(*(node.wire.take(SESSION.pid, offset) for node in nodes * 3))
-    assert [each for each in taken if each is not None] == [SESSION]
+    assert [each.session for each in taken if each is not None] == [SESSION]
     assert await nodes[1].wire.take(SESSION.pid, offset) is None
 
 

@@ -99,6 +99,8 @@ class JetStreamBus(NatsBus):
         self.prefix = prefix
         self.tag = ""
         """What tells offsets of this stream from those of one before it; empty until it has been connected."""
+        self.generation = 0
+        """How many there have been."""
         name = jetstream.stream or re.sub(r"[^A-Za-z0-9_-]", "-", prefix)
         self.log, self.sessions = f"{name}-log", f"{name}-sessions"
         self._kept = (f"{prefix}.log.", f"{prefix}.session.")
@@ -141,6 +143,7 @@ class JetStreamBus(NatsBus):
             for follower in self._followers.values():
                 follower.begin_anew(known=bool(self.tag))
             self.tag = tag
+            self.generation += 1
 
     async def _disconnect(self) -> None:
         self._api = None
@@ -165,7 +168,7 @@ class JetStreamBus(NatsBus):
 
     async def flushed(self) -> None:
         """Wait until all that was published is stored, or is lost."""
-        if self._last is not None:
+        if self._last is not None and self.health.ok:
             with suppress(BrokerUnavailable):
                 await self._last
 
@@ -248,9 +251,13 @@ class JetStreamBus(NatsBus):
             raise BrokerUnavailable(f"{self.health.name}: {self.health.reason or 'not connected'}")
         return self._api
 
-    async def last(self, channel: str) -> Stored | None:
-        """The last session on a channel. This and what follows raises :class:`BrokerUnavailable` where nobody answers."""
+    async def session(self, channel: str) -> Stored | None:
+        """The session on a channel. This and what follows raises :class:`BrokerUnavailable` where nobody answers."""
         return await self._tried(self._asked().last(self.sessions, channel))
+
+    async def last(self, channel: str) -> Stored | None:
+        """The last broadcast on a channel."""
+        return await self._tried(self._asked().last(self.log, channel))
 
     async def take_out(self, place: int) -> bool:
         """Take a session out; of all who try, one is told that it has."""

@@ -6,6 +6,7 @@ was said. What is for one node does not.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -14,7 +15,7 @@ from typing import Any, Final
 from socketeer.adapters.bus import Bus
 from socketeer.adapters.channels import ChannelWire
 from socketeer.adapters.codec import decode, encode
-from socketeer.adapters.durable import Entry, Page, Passed, parse_session, plain_session
+from socketeer.adapters.durable import Entry, Page, Passed, Place, Taken, parse_session, plain_session
 from socketeer.adapters.messages import Kind, Message, parse
 from socketeer.adapters.nats_bus import token
 from socketeer.adapters.nats_follower import Follower
@@ -100,7 +101,7 @@ class JetStreamWire(NatsWire):
         number = value.get("number", 0)
         if message.nsp != self.nsp or message.kind in _PASSING or not isinstance(number, int):
             raise PacketError(f"expected what is kept for {self.nsp!r:.100}, got {message.kind.name}")
-        return Entry(self._offset(place), message, number, len(payload))
+        return Entry(self._offset(place), (self._log.generation, place), message, number, len(payload))
 
     def append(self, message: Message, number: int) -> Awaitable[None]:
         """Put a broadcast into the log."""
@@ -134,6 +135,11 @@ class JetStreamWire(NatsWire):
             raise BrokerUnavailable(f"{self.bus.health.name}: nobody follows the log")
         await self._follower.reached(place)
 
+    def place(self, offset: str) -> Place | None:
+        """Where an offset is: first which log it is, because one that is made again counts from 1 again."""
+        place = self._place(offset)
+        return None if place is None else (self._log.generation, place)
+
     def _offset(self, place: int) -> str:
         return f"{self._log.tag}-{place}"
 
@@ -157,22 +163,23 @@ class JetStreamWire(NatsWire):
             self._session(session.pid), encode({**plain_session(session), "until": until})
         )
 
-    async def take(self, pid: str, offset: str) -> StoredSession | None:
+    async def take(self, pid: str, offset: str) -> Taken | None:
         """Take a session out, if it is there and the log has an entry at the offset."""
         if self._place(offset) is None:
             return None
-        await self._log.flushed()
-        if not await self.holds(offset):
-            return None
-        channel = self._session(pid)
-        found = await self._log.last(channel)
-        if found is None or not await self._log.take_out(found.place):
+        log, channel = self._log, self._session(pid)
+        await log.flushed()
+        found, held, end = await asyncio.gather(
+            log.session(channel), self.holds(offset), log.last(self._logged)
+        )
+        if found is None or not held or end is None or not await log.take_out(found.place):
             return None
         try:
-            return self._unpacked(decode(found.payload), pid)
+            session = self._unpacked(decode(found.payload), pid)
         except PacketError as error:
             self.bus.health.reject(error, channel)
             return None
+        return None if session is None else Taken(session, self._offset(end.place))
 
     def _unpacked(self, value: Any, pid: str) -> StoredSession | None:
         """The session, if its time is not up."""
