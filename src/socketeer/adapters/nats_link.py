@@ -224,12 +224,12 @@ class NatsLink(Client):
     async def abort(self) -> None:
         """End it, whether or not the server reads what there still is for it."""
         writer = getattr(self._transport, "_io_writer", None)
-        if writer is not None:
-            writer.transport.abort()
         for future in self._asked:
             if not future.done():
                 future.set_exception(ConnectionError("the connection was closed"))
-        await self.close()
+        if writer is not None:  # else it has come to nothing that could be closed
+            writer.transport.abort()
+            await self.close()
 
 
 def status(headers: bytes | None) -> bytes:

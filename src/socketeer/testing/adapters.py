@@ -201,6 +201,7 @@ class AdapterContract(RecoveryCases):
         async with self.stage() as stage:
             for io in stage.servers:
                 io.of("/other")
+            await stage.gather("/other")
             others = [stage.enter(node, "/other") for node in range(self.nodes)]
             stage.servers[0].of("/other").emit("news", 1)
             stage.servers[-1].emit("news", 2)

@@ -12,6 +12,7 @@ from unittest import SkipTest
 from socketeer.options import Recovery
 from socketeer.protocol.packet import EVENT, Packet
 from socketeer.protocol.parser import Parser, Partial
+from socketeer.server.adapter import Adapter
 from socketeer.server.server import BaseServer
 from socketeer.server.socket import Socket
 from socketeer.testing.inprocess import WireClient
@@ -154,6 +155,17 @@ class Stage:
         except TimeoutError:
             raise AssertionError(f"expected that {what}, waited {self.patience} s in vain") from None
 
+    async def gather(self, namespace: str) -> None:
+        """Wait until the nodes know each other in this namespace."""
+        count = len(self.servers)
+        for io in self.servers:
+            adapter = io.of(namespace).adapter
+
+            async def complete(adapter: Adapter = adapter) -> bool:
+                return await adapter.server_count() == count
+
+            await self.until(complete, f"each node knows of {count} in {namespace}")
+
     async def heard(self, *actors: Actor) -> list[list[list[Any]]]:
         """What each of these clients (all that are connected, if none are named) has got since the last look.
 
@@ -215,12 +227,7 @@ class Contract:
         try:
             for io in servers:
                 io.start()
-            for io in servers:
-
-                async def complete(io: BaseServer = io) -> bool:
-                    return await io.adapter.server_count() == self.nodes
-
-                await stage.until(complete, f"each node knows of {self.nodes}")
+            await stage.gather("/")
             for node in range(self.nodes):
                 for _ in range(clients):
                     stage.enter(node)
