@@ -35,6 +35,11 @@ class Stream:
         rest = [each for each in self.places if each >= start]
         self.follower.read(Reading([(each, b"") for each in rest[:page]], len(rest) > page))
 
+    def look(self) -> None:
+        """As at a ping."""
+        if self.follower.doubtful(max(self.places)):
+            self.follower.check(max(self.places))
+
     def catch_up(self) -> None:
         while self.follower.late:
             self.read()
@@ -74,11 +79,11 @@ def test_what_the_stream_does_not_have_any_more_is_not_waited_for() -> None:
 def test_a_place_that_was_made_up_does_not_make_it_deaf() -> None:
     stream = Stream(1, 2)
     stream.comes(1)
-    stream.follower.check(1)
+    stream.look()
     stream.follower.came(Place(10**15, 1), b"")  # as if it were the next
     stream.comes(2)
     assert stream.passed == [1, 10**15]
-    stream.follower.check(2)
+    stream.look()
     stream.catch_up()
     assert stream.passed == [1, 10**15, 2]
     stream.follower.came(Place(10**16, 10**15), b"")  # as if one were missing
@@ -127,9 +132,46 @@ def test_each_message_once_and_in_order_whatever_is_lost(places: list[int], data
         if data.draw(st.booleans()):
             stream.comes(place)
         if data.draw(st.booleans()):
-            stream.follower.check(place)
+            stream.look()
         if stream.follower.late and data.draw(st.booleans()):
             stream.read()
-    stream.follower.check(max(places))
+    for _ in range(2):  # nothing comes any more
+        stream.look()
+        stream.catch_up()
+    stream.look()
     stream.catch_up()
     assert stream.passed == sorted(places)
+    assert not stream.follower.late
+    assert (len(stream.follower._held), stream.follower._held_bytes) == (0, 0)
+
+
+def test_what_comes_meanwhile_goes_on_from_where_reading_has_got_to() -> None:
+    """However much comes: it need not be read."""
+    stream = Stream(1, 2, 3)
+    stream.comes(1)
+    stream.comes(3)
+    for place in range(4, 100):
+        stream.places.append(place)
+        assert not stream.comes(place)
+    stream.read()  # 2 and 3
+    assert not stream.follower.late
+    assert stream.passed == list(range(1, 100))
+
+
+def test_what_is_held_back_is_bounded() -> None:
+    stream = Stream(1, 2)
+    stream.comes(2)
+    for place in range(3, 3000):
+        stream.places.append(place)
+        stream.comes(place)
+        assert len(stream.follower._held) <= 1000
+    stream.catch_up()
+    assert stream.passed == list(range(1, 3000))
+
+
+def test_in_traffic_nobody_looks_for_what_is_on_its_way() -> None:
+    stream = Stream(1, 2, 3)
+    for place in (1, 2, 3):
+        stream.comes(place)
+        assert not stream.follower.doubtful(place + 1)
+    assert stream.follower.doubtful(4), "nothing has come since the last look, and there was something then"

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
 from socketeer.adapters.nats_api import Reading
 from socketeer.errors import BrokerUnavailable
+
+#: Messages that are held back at a gap, and their bytes, at most: what is dropped then is read from the stream.
+_HELD = 1000
+_HELD_BYTES = 4 * 1024 * 1024
 
 
 class Place(NamedTuple):
@@ -34,9 +39,16 @@ class Follower:
         self._passed = passed
         self._away = away
         self._sure = 0
-        """A position that the stream has confirmed."""
+        """The position when the stream was last asked for its end."""
+        self._end = 0
+        """That end."""
+        self._held: deque[tuple[Place, bytes]] = deque()
+        """What came by itself behind a gap."""
+        self._held_bytes = 0
         self._seen = 0
-        """The place of the last message that came while it was late."""
+        """The last place that came by itself since it was late."""
+        self._in_vain = 0
+        """How often there was nothing to read."""
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
 
     def unplaced(self, payload: bytes) -> None:
@@ -49,19 +61,48 @@ class Follower:
             return True  # it was read from the stream before
         if self.late or place.before > position:
             self.late = True
-            self._seen = max(self._seen, place.here)
+            self._hold(place, payload)
             return False
         self._pass(place.here, payload)
         return True
+
+    def _hold(self, place: Place, payload: bytes) -> None:
+        self._seen = max(self._seen, place.here)
+        self._held.append((place, payload))
+        self._held_bytes += len(payload)
+        if len(self._held) > _HELD or self._held_bytes > _HELD_BYTES:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._held.clear()
+        self._held_bytes = 0
 
     def read(self, reading: Reading) -> None:
         """The next messages were read from the stream."""
         for place, payload in reading.found:
             if self.position is None or place > self.position:
                 self._pass(place, payload)
-        if not reading.more and (not reading.found or self._seen <= (self.position or 0)):
-            self.late = False
-            self._seen = 0
+        self._in_vain = 0 if reading.found else self._in_vain + 1
+        self._go_on()
+        # A place that is never found, however often one looks, was made up.
+        if self.late and not reading.more and (self._seen <= (self.position or 0) or self._in_vain > 1):
+            self._caught_up()
+
+    def _go_on(self) -> None:
+        """Pass on what was held back, as far as nothing is missing before it."""
+        held = self._held
+        while held and (held[0][0].here <= (self.position or 0) or held[0][0].before <= (self.position or 0)):
+            place, payload = held.popleft()
+            self._held_bytes -= len(payload)
+            if place.here > (self.position or 0):
+                self._pass(place.here, payload)
+                if not held:
+                    self._caught_up()
+
+    def _caught_up(self) -> None:
+        self.late = False
+        self._seen = self._in_vain = 0
+        self._let_go()
 
     def _pass(self, place: int, payload: bytes) -> None:
         self.position = place
@@ -69,20 +110,32 @@ class Follower:
         if self._waiting:
             self._wake(None)
 
-    def check(self, end: int) -> None:
-        """The stream has come to this place: see whether anything has not come by itself."""
-        if self.position is None:
-            return
-        if self.position > end:  # somebody has made a place up
+    def doubtful(self, end: int) -> bool:
+        """The stream has come to this place: whether it is to be asked if something of this channel is missing.
+
+        So it is where nothing has come since the last time, and the stream had come further by then.
+        """
+        position = self.position
+        if position is None:
+            return False
+        if position > end:  # somebody has made a place up
             self.position = min(self._sure, end)
-        self._sure = self.position
-        if self.position < end:
+            self._end = end
+            return True
+        still = position == self._sure and position < self._end
+        self._sure, self._end = position, end
+        return still
+
+    def check(self, last: int) -> None:
+        """The stream's last message of this channel is at this place."""
+        if self.position is not None and self.position < last:
             self.late = True
 
     def begin_anew(self, *, known: bool) -> None:
         """It is another stream than before; all of it is new to those who have known the one before."""
         self.position = 0 if known and self.position is not None else None
-        self._sure = self._seen = 0
+        self._sure = self._end = 0
+        self._caught_up()
 
     async def reached(self, place: int) -> None:
         """Wait until all messages up to a place have been passed on.

@@ -237,11 +237,13 @@ class JetStreamBus(NatsBus):
                     follower.read(reading)
 
     async def _ping(self) -> None:
-        """Ask JetStream, too: and whether anything has been missed that nothing has followed."""
+        """Ask JetStream, too; and whether the last thing that it has stored has come."""
         await super()._ping()
-        end = await self._asked().end(self.log)
-        for follower in self._followers.values():
-            follower.check(end)
+        api = self._asked()
+        end = await api.end(self.log)
+        for follower in [each for each in self._followers.values() if each.doubtful(end)]:
+            last = await api.last(self.log, follower.channel)
+            follower.check(0 if last is None else last.place)
         self._late.set()
 
     # --- what is asked ----------------------------------------------------------------------------------
