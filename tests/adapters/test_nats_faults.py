@@ -30,6 +30,7 @@ from socketeer.testing.stage import Actor, Stage
 from tests.adapters.nats_streams import until
 from tests.adapters.redis_nodes import prefix
 from tests.support import requirements
+from tests.support.certificates import Certificates
 from tests.support.nats_server import NatsServer
 from tests.support.proxy import Proxy
 from tests.support.repository import ROOT
@@ -436,3 +437,25 @@ async def test_forged_messages_are_counted_and_dropped(caplog: pytest.LogCapture
         assert sum("dropped a message" in record.getMessage() for record in caplog.records) <= 6
         io.emit("news", 1)
         assert [events[-1:] for events in await stage.heard()] == [[["news", 1]]] * 2
+
+
+async def test_over_tls(server: NatsServer, tmp_path: Path) -> None:
+    requirements.openssl()
+    made = Certificates.make(tmp_path)
+    server.configure(f'tls {{ cert_file: "{made.certificate}", key_file: "{made.key}" }}')
+    server.start()
+    url, trusting = server.url.replace("nats://", "tls://"), {"tls": made.client()}
+    kept = JetStream(max_bytes=2**26)
+    async with cluster(url, url, jetstream=kept, connect=trusting) as stage:
+        await whole(stage)
+        for _ in range(2):
+            stage.servers[0].emit("news", b"\x00" * 500_000)
+            assert await stage.heard() == [[["news", b"\x00" * 500_000]]] * 2
+            server.kill()
+            await until(lambda: not any(health(io).ok for io in stage.servers))
+            server.start()
+            await whole(stage)
+    stranger = NatsBus(url, link=QUICK)
+    stranger.start()
+    await until(lambda: "certificate" in (stranger.health.reason or "").lower())
+    await stranger.close()
