@@ -1,4 +1,4 @@
-"""Emitters, from ordinary code and from code on a loop, to servers over the real Redis and PostgreSQL."""
+"""Emitters, from ordinary code and from code on a loop, to servers over the real brokers."""
 
 from __future__ import annotations
 
@@ -9,23 +9,28 @@ from typing import Any
 
 import pytest
 
-from socketeer.adapters import RedisAdapter, ShardedRedisAdapter
+from socketeer.adapters import NatsAdapter, RedisAdapter, ShardedRedisAdapter
 from socketeer.adapters.emitter import Emitter, EmitterOperator
 from socketeer.adapters.health import LinkState
 from socketeer.errors import BrokerUnavailable, MessageTooLarge, OptionError, ReservedEventError, UsageError
 from socketeer.server.server import BaseServer
 from socketeer.testing.stage import Stage
+from tests.adapters.nats_streams import jetstream, remove_streams
 from tests.adapters.postgres_nodes import adapter, dropping
 from tests.adapters.redis_nodes import prefix, streams
 from tests.support import requirements
 
-ENGINES: dict[str, Callable[[str, str], Any]] = {
-    "classic": RedisAdapter,
-    "classic-specific": lambda url, key: RedisAdapter(url, key, publish_on_specific_response_channel=True),
-    "dynamic": ShardedRedisAdapter,
-    "postgres": lambda _, key: adapter(key),
-    "static": lambda url, key: ShardedRedisAdapter(url, key, "static"),
-    "streams": streams,
+ENGINES: dict[str, Callable[[str], Any]] = {
+    "classic": lambda key: RedisAdapter(requirements.redis(), key),
+    "classic-specific": lambda key: RedisAdapter(
+        requirements.redis(), key, publish_on_specific_response_channel=True
+    ),
+    "dynamic": lambda key: ShardedRedisAdapter(requirements.redis(), key),
+    "static": lambda key: ShardedRedisAdapter(requirements.redis(), key, "static"),
+    "streams": lambda key: streams(requirements.redis(), key),
+    "postgres": adapter,
+    "nats": lambda key: NatsAdapter(requirements.nats(), key),
+    "jetstream": jetstream,
 }
 
 
@@ -38,11 +43,10 @@ def table() -> Iterator[None]:
 class Scene:
     """Two servers, each with two clients, and an emitter."""
 
-    def __init__(self, make: Callable[[str, str], Any]) -> None:
-        url, key = requirements.redis(), prefix()
-        self.engine = lambda: make(url, key)
-        self.emitter = Emitter(make(url, key))
-        self.stage = Stage([BaseServer(adapter=make(url, key)) for _ in range(2)], 10.0)
+    def __init__(self, make: Callable[[str], Any]) -> None:
+        key = self.key = prefix()
+        self.emitter = Emitter(make(key))
+        self.stage = Stage([BaseServer(adapter=make(key)) for _ in range(2)], 10.0)
 
 
 @pytest.fixture(params=ENGINES)
@@ -58,6 +62,8 @@ async def scene(request: pytest.FixtureRequest) -> AsyncIterator[Scene]:
     await asyncio.to_thread(made.emitter.close)
     for io in made.stage.servers:
         await io.close()
+    if ENGINES[request.param] is jetstream:
+        await remove_streams(made.key)
 
 
 async def test_events_reach_whom_they_are_for(scene: Scene) -> None:

@@ -41,6 +41,7 @@ PLACES: dict[str, tuple[str, ...]] = {
 IF_THERE: dict[str, tuple[str, ...]] = {
     "asyncpg": ("adapters/postgres_line.py",),
     "brotli": ("integrations/client_files.py",),
+    "nats": ("adapters/nats_link.py", "adapters/nats_bus.py"),  # the latter for types
     "redis": ("adapters/redis.py",),
 }
 

@@ -77,13 +77,24 @@ def module(name: str) -> None:
 
 def redis() -> str:
     """The URL of a Redis server that answers; the variable ``REDIS_URL`` names another one."""
-    url = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379")
-    address = urlsplit(url)
+    return _service("Redis", "REDIS_URL", "redis://127.0.0.1:6379")
+
+
+def nats() -> str:
+    """The URL of a NATS server with JetStream that answers; the variable ``NATS_URL`` names another one."""
+    return _service("NATS", "NATS_URL", "nats://127.0.0.1:4222")
+
+
+def _service(name: str, variable: str, default: str) -> str:
+    url = os.environ.get(variable, default)
+    address, usual = urlsplit(url), urlsplit(default)
     try:
-        with socket.create_connection((address.hostname or "127.0.0.1", address.port or 6379), timeout=2):
+        with socket.create_connection(
+            (address.hostname or "127.0.0.1", address.port or usual.port or 0), timeout=2
+        ):
             return url
     except OSError as error:
-        missing("Redis", f"start one, or set REDIS_URL ({url}: {error})")
+        missing(name, f"start one, or set {variable} ({url}: {error})")
 
 
 def postgres() -> str:

@@ -4,6 +4,8 @@
 https://socket.io/docs/v4/adapter/.
 """
 
+from socketeer.adapters.nats import NatsAdapter
+from socketeer.adapters.nats_jetstream import JetStream
 from socketeer.adapters.postgres import PostgresAdapter
 from socketeer.adapters.redis import RedisAdapter
 from socketeer.adapters.redis_sharded import ShardedRedisAdapter
@@ -25,7 +27,9 @@ __all__ = [
     "AdapterHost",
     "Capabilities",
     "Flags",
+    "JetStream",
     "MemoryAdapter",
+    "NatsAdapter",
     "PostgresAdapter",
     "RedisAdapter",
     "RedisStreamsAdapter",
