@@ -13,7 +13,6 @@ import pytest
 
 from socketeer.errors import OptionError
 from socketeer.integrations.workers import Plan
-from tests.integrations.servers import listening as _  # noqa: F401
 from tests.support.command import command
 from tests.support.raw import ConnectionEnded, fetch
 from tests.support.workers import PROGRAM, SERVER, House, alive, ask, hear, house, until, write
@@ -149,12 +148,13 @@ async def test_code_that_cannot_be_loaded_changes_nothing(tmp_path: Path) -> Non
 async def test_workers_end_with_their_parent(tmp_path: Path) -> None:
     async with house(tmp_path) as there:
         workers = there.workers
-        buses = {*Path("/tmp").glob("socketeer-bus-*")}
         peer, _, _ = await there.enter()
+        folder = Path((await ask(peer, "hub")).partition(" at ")[2]).parent
+        assert folder.exists()
         os.kill(there.parent, signal.SIGKILL)
         await peer.closed()
         await until(lambda: not any(map(alive, workers)), "they end")
-        assert sum(map(Path.exists, buses)) < len(buses), "the hub's folder is left over"
+        assert not folder.exists(), "the hub's folder is left over"
 
 
 async def test_one_that_hangs_is_killed_at_the_end(tmp_path: Path) -> None:
@@ -188,7 +188,9 @@ async def test_one_that_dies_again_and_again_is_started_ever_less_often(tmp_path
         write(tmp_path, "import os; os._exit(3)")
         (_, pid, _), (other, *_rest) = await there.enter(), there.workers
         os.kill(pid, signal.SIGKILL)
-        await until(lambda: there.log("ended with exit code 3; another is started in 0.5 s"), str(there.process))
+        await until(
+            lambda: there.log("ended with exit code 3; another is started in 0.25 s"), str(there.process)
+        )
         for _ in range(5):
             assert (await there.enter())[1] != pid
         write(tmp_path, SERVER)
@@ -224,9 +226,13 @@ def test_a_program_that_fails_in_its_workers_is_told_once(tmp_path: Path) -> Non
 
 
 def test_a_program_that_does_not_come_to_the_call_is_told(tmp_path: Path) -> None:
-    source = PROGRAM.replace("VERSION = 1", "NAME = 'worker' if 'SOCKETEER_WORKER' in os.environ else '__main__'")
+    source = PROGRAM.replace(
+        "VERSION = 1", "NAME = 'worker' if 'SOCKETEER_WORKER' in os.environ else '__main__'"
+    )
     said = failing(tmp_path, source.replace('== "__main__"', "== NAME"))
-    assert "no worker came up: worker 1 ended with exit code 0 before it served: the program is run once" in said
+    assert (
+        "no worker came up: worker 1 ended with exit code 0 before it served: the program is run once" in said
+    )
 
 
 def test_a_taken_port_is_told(tmp_path: Path) -> None:

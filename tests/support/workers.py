@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -26,6 +25,7 @@ SERVER = """
     def connection(socket):
         socket.join("all")
         socket.on("who", lambda: [os.getpid(), VERSION])
+        socket.on("hub", lambda: io.adapter.health.name)
         socket.on("say", lambda *words: [io.to("all").emit("said", *words), None][1])
         socket.on("disconnect", lambda reason: print("gone", socket.id, reason, flush=True))
 
@@ -71,7 +71,7 @@ async def hear(peer: WebSocket) -> list[Any]:
 
 async def until(met: Any, what: str) -> None:
     end = time.monotonic() + DEADLINE
-    while not met():  # noqa: ASYNC110 - it happens in other processes
+    while not met():
         assert time.monotonic() < end, what
         await asyncio.sleep(0.01)
 
@@ -146,9 +146,7 @@ async def house(
     if "io.run" in source:
         running = command("chat.py", cwd=folder)
     else:
-        running = socketeer(
-            "run", "chat:io", "--port", "0", "--workers", str(workers), *options, cwd=folder
-        )
+        running = socketeer("run", "chat:io", "--port", "0", "--workers", str(workers), *options, cwd=folder)
     with running as process:
         port = port_of(await asyncio.to_thread(process.wait_for, "listens on"))
         house = House(process, port)
@@ -161,7 +159,3 @@ async def house(
             found |= house.workers
             process.kill()
             await until(lambda: not any(alive(pid) for pid in found), f"a worker is left over: {found}")
-
-
-def signal_to(pid: int, number: int) -> None:
-    os.kill(pid, number)
