@@ -12,6 +12,7 @@ import pytest
 
 from socketeer.errors import UsageError
 from socketeer.integrations.processes import Process, Stage, this_program
+from tests.support.workers import alive, children, until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no workers under Windows")
 
@@ -76,23 +77,14 @@ async def test_one_that_ends_before_it_serves(code: str, outcome: str) -> None:
 
 async def test_one_that_is_killed_takes_along_what_it_has_started() -> None:
     changes: list[Stage] = []
-    child = (
-        "import os, subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99)'])"
-    )
-    process = (
-        await start(f"{child}; {SERVES}", changes)
-        if ";" not in SERVES
-        else await start(f"{child}\n{SERVES}", changes)
-    )
+    child = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99)'])"
+    process = await start(f"{child}\n{SERVES}", changes)
     async with asyncio.timeout(30):
         assert await process.came_up
-        (grandchild,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        (grandchild,) = children(process.pid)
         process.kill()
         await process.ended.wait()
-        while Path(f"/proc/{grandchild}").exists():
-            await asyncio.sleep(0.01)
-            if Path(f"/proc/{grandchild}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                break
+    await until(lambda: not alive(grandchild), "it ends, too")
 
 
 def test_what_starts_this_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

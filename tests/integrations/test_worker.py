@@ -98,5 +98,5 @@ def test_recovery() -> None:
 
 
 async def test_serve_starts_no_workers() -> None:
-    with pytest.raises(OptionError, match="workers: expected io.run"):
+    with pytest.raises(OptionError, match="workers: expected"):
         await Server().serve(workers=2)
