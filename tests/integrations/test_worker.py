@@ -60,7 +60,7 @@ def test_what_a_worker_has() -> None:
         logging.basicConfig(format="%(processName)s %(message)s")
         logging.warning("here")
         one, two, other, again = Server(), Server(path="/x"), Server(), Server()
-        prefixes = [io.make_adapter._prefix for io in (one, two, other, again)]
+        prefixes = [io.make_adapter.prefix for io in (one, two, other, again)]
         print(prefixes)
         assert one.adapter.capabilities.cluster
         try:
