@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import ssl
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from socketeer import Client
 from socketeer.errors import OptionError
 from socketeer.integrations.workers import Plan
-from tests.integrations.servers import listening as _  # noqa: F401
+from tests.support.certificates import Certificates
 from tests.support.command import command
 from tests.support.raw import ConnectionEnded, fetch
 from tests.support.workers import PROGRAM, SERVER, House, alive, ask, hear, house, until, write
@@ -146,15 +149,54 @@ async def test_code_that_cannot_be_loaded_changes_nothing(tmp_path: Path) -> Non
         assert (await there.enter())[2] == 3
 
 
+async def test_code_that_hangs_is_given_up_at_the_next_reload(tmp_path: Path) -> None:
+    async with house(tmp_path) as there:
+        before = there.workers
+        write(tmp_path, "import sys, time; print('hangs', file=sys.stderr, flush=True); time.sleep(1000)")
+        os.kill(there.parent, signal.SIGHUP)
+        await until(lambda: there.log("hangs"), str(there.process))
+        assert (await there.enter())[1] in before
+        write(tmp_path, SERVER.replace("VERSION = 1", "VERSION = 4"))
+        os.kill(there.parent, signal.SIGHUP)
+        await until(lambda: there.log("reloaded 2 workers"), str(there.process))
+        assert not before & there.workers
+        assert (await there.enter())[2] == 4
+
+
+async def test_over_tls(tmp_path: Path) -> None:
+    """Those that accept for another one do it as they do for themselves."""
+    files = Certificates.make(tmp_path)
+    settings = f"workers=2, ssl_certfile={str(files.certificate)!r}, ssl_keyfile={str(files.key)!r}"
+    trusted = ssl.create_default_context(cafile=str(files.ca))
+    async with house(tmp_path, PROGRAM.replace("workers=2", settings)) as there:
+        assert any("https://127.0.0.1" in line for line in there.process.out)
+
+        async def serving() -> int:
+            options: dict[str, Any] = {"ssl": trusted, "transports": ["websocket"]}
+            async with Client(f"https://127.0.0.1:{there.port}", **options) as client:
+                pid: int = (await client.emit_with_ack("who", timeout=20))[0]
+                return pid
+
+        found: set[int] = set()
+        while len(found) < 2:
+            found.add(await serving())
+        killed, other = found
+        os.kill(killed, signal.SIGKILL)
+        for _ in range(8):
+            assert await serving() != killed
+        assert other in there.workers
+
+
 async def test_workers_end_with_their_parent(tmp_path: Path) -> None:
     async with house(tmp_path) as there:
         workers = there.workers
-        buses = {*Path("/tmp").glob("socketeer-bus-*")}
         peer, _, _ = await there.enter()
+        folder = Path((await ask(peer, "hub")).partition(" at ")[2]).parent
+        assert folder.exists()
         os.kill(there.parent, signal.SIGKILL)
         await peer.closed()
         await until(lambda: not any(map(alive, workers)), "they end")
-        assert sum(map(Path.exists, buses)) < len(buses), "the hub's folder is left over"
+        assert not folder.exists(), "the hub's folder is left over"
 
 
 async def test_one_that_hangs_is_killed_at_the_end(tmp_path: Path) -> None:
@@ -189,7 +231,7 @@ async def test_one_that_dies_again_and_again_is_started_ever_less_often(tmp_path
         (_, pid, _), (other, *_rest) = await there.enter(), there.workers
         os.kill(pid, signal.SIGKILL)
         await until(
-            lambda: there.log("ended with exit code 3; another is started in 0.5 s"), str(there.process)
+            lambda: there.log("ended with exit code 3; another is started in 0.25 s"), str(there.process)
         )
         for _ in range(5):
             assert (await there.enter())[1] != pid
@@ -274,7 +316,8 @@ async def test_an_adapter_of_its_own_stays_and_is_mentioned_where_it_reaches_nob
         "    io = Server(adapter=Mine)",
     )
     async with house(tmp_path, source) as there:
-        assert len(there.log("Mine reaches the clients of this worker only")) == 2
+        said = "Mine reaches the clients of this worker only"
+        await until(lambda: len(there.log(said)) == 2, str(there.process))
         assert {line.partition("[")[2][:8] for line in there.log("Mine reaches")} == {"worker 1", "worker 2"}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -26,6 +25,7 @@ SERVER = """
     def connection(socket):
         socket.join("all")
         socket.on("who", lambda: [os.getpid(), VERSION])
+        socket.on("hub", lambda: io.adapter.health.name)
         socket.on("say", lambda *words: [io.to("all").emit("said", *words), None][1])
         socket.on("disconnect", lambda reason: print("gone", socket.id, reason, flush=True))
 
@@ -159,7 +159,3 @@ async def house(
             found |= house.workers
             process.kill()
             await until(lambda: not any(alive(pid) for pid in found), f"a worker is left over: {found}")
-
-
-def signal_to(pid: int, number: int) -> None:
-    os.kill(pid, number)

@@ -224,6 +224,7 @@ class LocalAdapter:
         path: of the hub's Unix socket.
         prefix: what the names of all channels begin with: servers with different ones do not hear each other.
         requests_timeout: seconds to wait for other nodes where the call does not say.
+        forwarding: whether nodes pass requests of each other's sessions on.
         link: how the link to the hub is looked after.
     """
 
@@ -233,18 +234,20 @@ class LocalAdapter:
         prefix: str = "socket.io",
         requests_timeout: float = 5.0,
         *,
+        forwarding: bool = True,
         link: LinkOptions = LINK,
     ) -> None:
         positive("requests_timeout", requests_timeout)
         if not isinstance(path, str) or not path:
             raise OptionError(f"path: expected that of a hub's Unix socket, got {path!r}")
         self.bus = LocalBus(path, link=link)
-        self._prefix = prefix
+        self.prefix = prefix
+        self.forwarding = forwarding
         self._patience = requests_timeout
 
     def wire(self, nsp: str, bus: Bus) -> ChannelWire:
         """The format of one namespace, over this bus."""
-        return ChannelWire(bus, nsp, self._prefix)
+        return ChannelWire(bus, nsp, self.prefix)
 
     def __call__(self, nsp: AdapterHost) -> ClusterAdapter:
         """The adapter of a namespace."""

@@ -2,7 +2,7 @@
 
 Under Linux each worker has sockets of its own, among which the system shares new connections out evenly.
 The parent keeps all of them open: connections that wait for a worker that has ended are taken by the next.
-Elsewhere all workers share one socket for each address. ``docs/decisions/0012-workers.md`` has the figures.
+Elsewhere all workers share one socket for each address. ``docs/decisions/0015-workers.md`` has the figures.
 """
 
 from __future__ import annotations

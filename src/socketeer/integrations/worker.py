@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from socketeer.adapters.local import LocalAdapter
 from socketeer.adapters.local_hub import sweep
-from socketeer.errors import OptionError
+from socketeer.errors import BrokerUnavailable, OptionError
 from socketeer.integrations.uvicorn import Server as UvicornServer
 from socketeer.server.server import BaseServer
 
@@ -30,6 +30,9 @@ VARIABLE: Final = "SOCKETEER_WORKER"
 
 #: Seconds that a worker has to end by itself, before it is killed.
 PATIENCE: Final = 8.0
+
+#: Seconds that the bus has to come up before clients are let in.
+_SETTLING: Final = 5.0
 
 #: Seconds in which connections that it has just accepted bring their requests.
 _LAST_REQUESTS: Final = 0.1
@@ -59,6 +62,7 @@ class Worker:
         self._control = control
         self._bus = bus
         self._servers: Counter[str] = Counter()
+        self._adapters: list[LocalAdapter] = []
         self.on_absent: Callable[[frozenset[int]], None] | None = None
         """Told, in a thread of its own, of workers for which this one is to listen too."""
         self.absent: frozenset[int] = frozenset()
@@ -71,7 +75,16 @@ class Worker:
     def adapter(self, path: str) -> LocalAdapter:
         """An adapter for a server whose path this is: servers of the same place in each worker hear each other."""
         self._servers[path] += 1
-        return LocalAdapter(self._bus, f"socket.io:{path}:{self._servers[path]}")
+        adapter = LocalAdapter(self._bus, f"socket.io:{path}:{self._servers[path]}")
+        self._adapters.append(adapter)
+        return adapter
+
+    async def settled(self) -> None:
+        """Wait, for a while, until the servers that have been started hear the other workers."""
+        for adapter in self._adapters:
+            with suppress(BrokerUnavailable, TimeoutError):
+                async with asyncio.timeout(_SETTLING):
+                    await adapter.bus.settled()
 
     def ready(self) -> None:
         """Tell the parent that it serves."""
@@ -143,6 +156,17 @@ class WorkerServer(UvicornServer):
         """SIGTERM ends it. It comes from the parent, so that uvicorn's habit of raising it again would help nobody."""
         signal.signal(signal.SIGTERM, self.handle_exit)
         yield
+
+    async def startup(self, sockets: Any = None) -> None:
+        """As ever; but the first client is to hear what other workers say."""
+        begin = self.lifespan.startup
+
+        async def begin_and_settle() -> None:
+            await begin()
+            await self._worker.settled()
+
+        self.lifespan.startup = begin_and_settle  # type: ignore[method-assign]
+        await super().startup(sockets)
 
     def _serves(self) -> None:
         loop = asyncio.get_running_loop()

@@ -170,7 +170,7 @@ class Supervisor:
             self._reload.clear()
             log.info("reloading %d workers", len(self._slots))
             for slot in self._slots:
-                if not await slot.renew():
+                if not await slot.renew(self._reload):
                     log.error(
                         "worker %d cannot be renewed: the new one ended before it served; the old ones go on",
                         slot.number,
@@ -258,15 +258,26 @@ class _Slot:
         self._failures += 1
         return 0.0 if self._failures < 2 else min(_DELAY * 2.0 ** (self._failures - 2), _DELAY_MAX)
 
-    async def renew(self) -> bool:
-        """Start another worker, and end the old one when the new one serves; whether it does."""
+    async def renew(self, again: asyncio.Event) -> bool:
+        """Start another worker, and end the old one when the new one serves; whether it does.
+
+        One that does not is ended when ``again`` is set.
+        """
         try:
             process = self._parent.start(self.number)
         except OSError as error:
             log.error("worker %d cannot be started: %s", self.number, error)  # noqa: TRY400
             return False
-        if not await self._up(process):
-            return False
+        up, asked = asyncio.ensure_future(self._up(process)), asyncio.ensure_future(again.wait())
+        try:
+            await asyncio.wait({up, asked}, return_when=asyncio.FIRST_COMPLETED)
+            if not up.done():
+                process.kill()
+            if not await up:
+                return False
+        finally:
+            up.cancel()
+            asked.cancel()
         old, self.process = self.process, process
         self._failures = 0
         old.leave()
