@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
+from socketeer.adapters.forwarding import Forwarding, forwarding_for
 from socketeer.integrations.asgi import AsgiApp, SocketeerApp
 from socketeer.integrations.uvicorn import Server as UvicornServer
 from socketeer.integrations.uvicorn import make_config
@@ -30,6 +31,25 @@ class Server(BaseServer):
 
         io.run(port=3004)
     """
+
+    _forwarding: Forwarding | None = None
+
+    def start(self) -> None:
+        """Take clients, and join the other nodes where there are any."""
+        if not self.started:
+            self._forwarding = forwarding_for(self.make_adapter, self.engine)
+            if self._forwarding is not None:
+                self._forwarding.start()
+        super().start()
+
+    async def end_sessions(self) -> None:
+        """What :meth:`close` does to the clients, for a web server that is closing already."""
+        forwarding, self._forwarding = self._forwarding, None
+        if forwarding is not None:
+            await forwarding.leave()
+        await super().end_sessions()
+        if forwarding is not None:
+            await forwarding.close()
 
     @cached_property
     def _hosts(self) -> dict[UvicornServer, asyncio.Event]:
