@@ -24,6 +24,7 @@ from interop.server_handlers import aimed, attach
 from socketeer import Ack, ConnectionRefused, Namespace, Server, Socket, event
 from socketeer.adapters import RedisAdapter
 from socketeer.server.dynamic import ParentNamespace
+from socketeer.server.recovery import RecoveringAdapter
 
 
 class Log:
@@ -324,7 +325,11 @@ def hooks(io: Server, log: Log) -> None:
 def make(profile: str, *redis: str) -> Server:
     options = dict(PROFILES[profile])
     if redis:
-        options["adapter"] = RedisAdapter(*redis)
+        options["adapter"] = adapter = RedisAdapter(*redis)
+        if "connection_state_recovery" in options:  # each server recovers its own sessions
+            options["adapter"] = type(
+                "", (RecoveringAdapter,), {"bus": adapter.bus, "prefix": adapter.prefix}
+            )
     io = Server(**options)
     log = Log(io)
     control(io, log)

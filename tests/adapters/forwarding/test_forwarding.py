@@ -11,11 +11,10 @@ import pytest
 
 from socketeer import Cookie, Cors, Server
 from socketeer.adapters import RedisAdapter
-from socketeer.adapters.forwarding import forwarding_for
-from socketeer.adapters.forwarding import node as node_module
+from socketeer.adapters.forwarding import forwarding_for, liveness
 from socketeer.engine.request import RequestRefused
 from tests.adapters.bus import Exchange, LoopBus
-from tests.adapters.forwarding.stage import Factory, Node, client, cluster, joined, until
+from tests.adapters.forwarding.stage import Factory, client, cluster, joined, until
 from tests.engine.fakes import Line, Upload, make_request
 
 UNKNOWN = {"code": 1, "message": "Session ID unknown"}
@@ -60,7 +59,7 @@ def test_the_adapters_of_redis_can_switch_it_off() -> None:
 async def test_ids_of_ones_own_are_passed_on_where_they_name_the_node() -> None:
     async with cluster() as (a, b):
         numbers = iter(range(10))
-        a.engine.generate_id = lambda _: f"{a.engine.node_id}.user/{next(numbers)}"
+        a.engine.generate_id = lambda _: f"{a.engine.node_id}.of-the-application/{next(numbers)}"
         poller = await client(a)
         assert (await poller.get(b)).body.startswith(b"40")
 
@@ -157,7 +156,11 @@ async def test_two_polls_at_once_end_the_session() -> None:
 async def test_other_methods_are_answered_as_by_the_owner(method: str) -> None:
     async with cluster() as (a, b):
         poller = await joined(a)
-        assert (await b.handle(poller.query, method)).status == (await a.handle(poller.query, method)).status == 500
+        assert (
+            (await b.handle(poller.query, method)).status
+            == (await a.handle(poller.query, method)).status
+            == 500
+        )
 
 
 async def test_answers_are_compressed_once() -> None:
@@ -231,7 +234,15 @@ async def test_a_refusal_of_the_owner_is_told_where_it_landed() -> None:
 
 
 @pytest.mark.parametrize(
-    "sid", ["", "short", "x" * 200, "abcdef\n1234567890123", "%00%00%00%00%00%00%00%00%00%00", "ab cdef0123456789012"]
+    "sid",
+    [
+        "",
+        "short",
+        "x" * 200,
+        "abcdef\n1234567890123",
+        "%00%00%00%00%00%00%00%00%00%00",
+        "ab cdef0123456789012",
+    ],
 )
 async def test_what_is_no_id_of_a_cluster_is_refused_at_once(sid: str) -> None:
     async with cluster() as (_, b):
@@ -254,7 +265,7 @@ async def test_nodes_that_nobody_knows_are_not_waited_for() -> None:
         begun = asyncio.get_running_loop().time()
         answer = await b.handle("EIO=4&transport=polling&sid=abcdef12345678901234")
         assert (answer.status, json.loads(answer.body)) == (400, UNKNOWN)
-        assert asyncio.get_running_loop().time() - begun < node_module.PATIENCE
+        assert asyncio.get_running_loop().time() - begun < liveness.PATIENCE
         assert (b.tunnels, len(b.io._forwarding._peers)) == (0, 0)  # type: ignore[union-attr]
         with pytest.raises(RequestRefused) as caught:
             await b.engine.admit(make_request("EIO=4&transport=websocket&sid=abcdef12345678901234"))

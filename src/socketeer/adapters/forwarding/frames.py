@@ -24,7 +24,7 @@ FORMAT: Final = 0xF1
 _HEAD: Final = Struct(">BB6sQQ")
 HEAD_SIZE: Final = _HEAD.size
 _NODE_ID: Final = re.compile(rb"[A-Za-z0-9_-]{%d}" % NODE_ID_LENGTH)
-_SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{%d}[!-~]{1,122}" % NODE_ID_LENGTH)  # noqa: UP031 - braces
+_SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{%d}[!-~]{14,122}" % NODE_ID_LENGTH)  # noqa: UP031 - braces
 
 #: The tunnel of frames that belong to none.
 NO_TUNNEL: Final = 0
@@ -115,7 +115,7 @@ _Value = Annotated[str, msgspec.Meta(max_length=4096, pattern=r"^[ -~]*$")]
 class Asked(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     """What the owner needs of a request: no more of it travels."""
 
-    sid: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{6}[!-~]{1,122}$")]
+    sid: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{6}[!-~]{14,122}$")]
     method: Annotated[str, msgspec.Meta(max_length=32)]
     protocol: Annotated[int, msgspec.Meta(ge=3, le=4)]
     base64: bool = False

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from enum import Enum
 from os import urandom
-from typing import Any, Final
+from typing import Final
 
 from socketeer.adapters.bus import Bus
 from socketeer.adapters.forwarding.frames import (
@@ -29,6 +29,7 @@ from socketeer.adapters.forwarding.frames import (
     pack,
     unpack,
 )
+from socketeer.adapters.forwarding.liveness import Liveness, unreachable
 from socketeer.adapters.forwarding.peers import Peer, Peers
 from socketeer.adapters.forwarding.requests import (
     Answering,
@@ -42,34 +43,33 @@ from socketeer.adapters.forwarding.requests import (
 from socketeer.adapters.forwarding.sockets import Bridge, Question, TunnelCarrier
 from socketeer.adapters.forwarding.tunnel import CHUNK, Opened, Outflow, Tunnel
 from socketeer.engine.http.message import Request, Response
-from socketeer.engine.request import BAD_REQUEST, RequestRefused
+from socketeer.engine.request import BAD_REQUEST, RequestRefused, protocol_of
 from socketeer.engine.server import EngineServer
-from socketeer.engine.timers import Timer
-from socketeer.errors import BrokerUnavailable, PacketError
+from socketeer.engine.transports.polling import TEXT
+from socketeer.errors import PacketError
+from socketeer.protocol.engineio import NOOP_PACKET
 from socketeer.protocol.ids import generate_node_id
 
 log = logging.getLogger("socketeer")
-
-#: Seconds in which an owner says that it is at it, before one asks the broker whether it is there.
-ACCEPT_TIMEOUT: Final = 1.0
-
-#: The same where the broker knows of nobody by that name, which it may be about to learn.
-STRANGER_TIMEOUT: Final = 0.25
-
-#: Seconds that an owner which is there, but busy, may take to say so.
-PATIENCE: Final = 10.0
-
-#: Seconds between looks at the nodes at the other ends.
-TICK: Final = 2.0
-
-#: Seconds after which a silent node counts as gone, whatever the broker says.
-DEAD_AFTER: Final = 15.0
 
 #: Seconds that polls and answers have to end when the server ends.
 FAREWELL: Final = 1.0
 
 #: Tunnels at once, at most.
 MOST_TUNNELS: Final = 100_000
+
+
+#: Seconds that a poll waits on a node which is about to end, before it is to find another one.
+LEAVING_POLL: Final = 0.1
+
+
+class Phase(Enum):
+    """Where a node is in its life."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    LEAVING = "leaving"
+    """Nothing that would last begins here any more."""
 
 
 class Forwarding:
@@ -95,27 +95,21 @@ class Forwarding:
         self._last = int.from_bytes(urandom(7), "big")
         """The id of the tunnel that was opened last. A node that starts anew has another id itself."""
         self._dirty: list[Outflow] = []
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._open = False
-        self._reconnections = 0
-        self._timer = Timer(self._tick)
+        self._phase = Phase.CLOSED
+        self._liveness = Liveness(engine, bus, self._peers, self._channel, self._publish)
 
     # --- life -------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Begin; from here on new sessions' ids name this node."""
-        self._open = True
+        self._phase = Phase.OPEN
         self.bus.start()
         self.bus.subscribe(self._channel(self.node_id), self.receive)
-        self._reconnections = self.bus.health.reconnections
         self.engine.join_cluster(self.node_id, self)
 
     async def leave(self) -> None:
-        """Before the sessions end: pass nothing on any more, and have the polls that wait here answered."""
-        if not self._open:
-            return
-        self._open = False
-        self.engine.join_cluster(self.node_id, None)
+        """Before the sessions end: have the polls that wait here answered; those that come find another node."""
+        self._phase = Phase.LEAVING
         polls = [
             each
             for peer in self._peers
@@ -129,6 +123,8 @@ class Forwarding:
 
     async def close(self) -> None:
         """After the sessions have ended: send what is still to be sent, and say goodbye."""
+        self._phase = Phase.CLOSED
+        self.engine.join_cluster(self.node_id, None)
         answers = [
             each.task for peer in self._peers for each in peer.tunnels.values() if isinstance(each, Answering)
         ]
@@ -137,10 +133,8 @@ class Forwarding:
         self._flush()
         for peer in self._peers:
             self._publish(peer.id, Kind.BYE)
-            self._lose(peer)
-        self.engine.wheel.clear(self._timer)
-        for task in self._tasks:
-            task.cancel()
+            self._peers.lose(peer)
+        self._liveness.end()
         self.bus.unsubscribe(self._channel(self.node_id), self.receive)
         await self.bus.close()
 
@@ -152,12 +146,15 @@ class Forwarding:
     def reaches(self, request: Request) -> bool:
         """Whether the request's ``sid`` names another node."""
         sid = request.query.get("sid")
-        if not self._open or sid is None or "sid" in request.repeated:
+        if self._phase is Phase.CLOSED or sid is None or "sid" in request.repeated:
             return False
         return owner_of(sid) not in {None, self.node_id}
 
     async def request(self, request: Request) -> Response:
         """Have the owner answer."""
+        if self._phase is Phase.LEAVING and request.method == "GET" and protocol_of(request) == 4:
+            await asyncio.sleep(LEAVING_POLL)
+            return Response(200, {"content-type": TEXT, "cache-control": "no-store"}, NOOP_PACKET.payload())
         owner, follows, body = self._owner(request), not fits(request, self.chunk // 2), b""
         failed = 0
         if not follows:
@@ -171,7 +168,7 @@ class Forwarding:
         marks = self.engine.options.backpressure
         tunnel = Asking(self, owner, self._next(), request, 2 * marks.max_bytes + CHUNK, follows)
         if not self.adopt(tunnel):
-            raise self._unreachable(request)
+            raise unreachable(request)
         tunnel.tell(Kind.REQUEST, pack(asked(request, body, follows)))
         if failed:
             tunnel.leave()  # for the owner, a client that has gone in the middle of it
@@ -183,20 +180,16 @@ class Forwarding:
         owner, what = self._owner(request), asked(request)
         question = Question(self, owner, self._next(), request)
         if not self.adopt(question):
-            raise self._unreachable(request)
+            raise unreachable(request)
         question.tell(Kind.QUESTION, pack(what))
         await question.agreed()
         return Bridge(self, owner, self._next(), request, what)
 
     def _owner(self, request: Request) -> str:
         owner = owner_of(request.query["sid"])
-        if owner is None or not self.bus.health.ok:
-            raise self._unreachable(request)
+        if owner is None or self._phase is Phase.CLOSED or not self.bus.health.ok:
+            raise unreachable(request)
         return owner
-
-    def _unreachable(self, request: Request) -> RequestRefused:
-        """Not code 1: the session may be there. Official clients connect anew in either case."""
-        return RequestRefused(BAD_REQUEST, {"name": "NODE_UNREACHABLE"}, request, 503)
 
     def _next(self) -> int:
         self._last += 1
@@ -206,23 +199,24 @@ class Forwarding:
 
     def adopt(self, tunnel: Opened) -> bool:
         """A tunnel is about to be opened from here; False says that it cannot be."""
-        if not self._open or not self.bus.health.ok or self._count >= MOST_TUNNELS:
+        if self._phase is Phase.CLOSED or not self.bus.health.ok or self._count >= MOST_TUNNELS:
             return False
         try:
             peer = self._peers.of(tunnel.peer, self.engine.wheel.time())
         except PacketError:
             return False
         self._add(peer, tunnel)
-        self.engine.wheel.set(tunnel.patience, ACCEPT_TIMEOUT)
-        if peer.heard is None:
-            self._later(self._look_for(tunnel))
+        self._liveness.expect(tunnel, stranger=peer.heard is None)
         return True
+
+    def doubt(self, tunnel: Opened) -> None:
+        """The owner has been silent."""
+        self._liveness.doubt(tunnel)
 
     def _add(self, peer: Peer, tunnel: Tunnel) -> None:
         peer.tunnels[tunnel.id] = tunnel
         self._count += 1
-        if self._timer.tick < 0:
-            self.engine.wheel.set(self._timer, TICK)
+        self._liveness.begin()
 
     def forget(self, tunnel: Tunnel) -> None:
         """A tunnel has ended."""
@@ -277,7 +271,7 @@ class Forwarding:
         if frame.kind is Kind.PROBE:
             self._publish(frame.sender, Kind.ALIVE)
         elif frame.kind is Kind.BYE and peer is not None:
-            self._lose(peer)
+            self._peers.lose(peer)
         elif frame.kind is Kind.UNKNOWN and tunnel is not None:
             tunnel.broken()
 
@@ -288,116 +282,23 @@ class Forwarding:
         if frame.number != 0 or frame.tunnel <= peer.highest or frame.sender == self.node_id:
             raise PacketError("a tunnel that has been opened before")
         peer.highest = frame.tunnel
+        what = unpack(Asked, frame.body)
         if frame.kind is Kind.QUESTION:
-            self._answer_question(frame)
+            self._answer_question(frame, what)
         elif self._count >= MOST_TUNNELS:
             self._publish(frame.sender, Kind.REFUSED, frame.tunnel, pack(Refused(BAD_REQUEST, 503)))
         elif frame.kind is Kind.REQUEST:
-            self._add(peer, Answering(self, frame.sender, frame.tunnel, frame.body))
+            self._add(peer, Answering(self, frame.sender, frame.tunnel, what))
         else:
             carrier = TunnelCarrier(self, frame.sender, frame.tunnel)
             self._add(peer, carrier)
-            carrier.join(frame.body)
+            carrier.join(what)
 
-    def _answer_question(self, frame: Frame) -> None:
-        request = rebuilt(unpack(Asked, frame.body), self.engine.options.path, websocket=True)
+    def _answer_question(self, frame: Frame, what: Asked) -> None:
+        request = rebuilt(what, self.engine.options.path, websocket=True)
         try:
             self.engine.session_of(request, websocket=True)
         except RequestRefused as error:
             self._publish(frame.sender, Kind.REFUSED, frame.tunnel, refused(error))
         else:
             self._publish(frame.sender, Kind.ACCEPTED, frame.tunnel)
-
-    # --- whether the others are there -----------------------------------------------------------------
-
-    def _later(self, doing: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(doing)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _listens(self, node_id: str) -> bool | None:
-        """Whether anybody listens to a node's channel; None where the bus cannot tell.
-
-        Raises:
-            BrokerUnavailable: it is away.
-        """
-        try:
-            return await self.bus.subscribers(self._channel(node_id)) > 0
-        except BrokerUnavailable:
-            raise
-        except Exception as error:  # noqa: BLE001 - a bus need not know
-            log.debug("the bus does not know who listens: %r", error)
-            return None
-
-    async def _look_for(self, tunnel: Opened) -> None:
-        """Nobody has heard of this owner: most likely there is none, and the client should not wait for it."""
-        try:
-            listens = await self._listens(tunnel.peer)
-        except BrokerUnavailable:
-            return
-        if listens is False and not tunnel.accepted and not tunnel.ended:
-            self.engine.wheel.set(tunnel.patience, STRANGER_TIMEOUT)
-
-    def doubt(self, tunnel: Opened) -> None:
-        """The owner has been silent."""
-        self._later(self._doubt(tunnel))
-
-    async def _doubt(self, tunnel: Opened) -> None:
-        try:
-            listens = await self._listens(tunnel.peer)
-        except BrokerUnavailable:
-            tunnel.refuse(self._unreachable(tunnel.request))
-            return
-        if tunnel.accepted or tunnel.ended:
-            return
-        peer = self._peers.get(tunnel.peer)
-        if listens is None:
-            listens = peer is not None and peer.heard is not None
-        tunnel.doubts += 1
-        if listens and tunnel.doubts == 1:
-            self.engine.wheel.set(tunnel.patience, PATIENCE)
-            return
-        tunnel.broken()
-        if not listens and peer is not None:
-            self._lose(peer)
-
-    def _tick(self) -> None:
-        now, reconnections = self.engine.wheel.time(), self.bus.health.reconnections
-        if reconnections != self._reconnections and self.bus.health.ok:
-            self._reconnections = reconnections
-            self._synchronise()
-        for peer in self._peers:
-            if peer.tunnels and peer.heard is not None:
-                self._mind(peer, now - peer.heard)
-        self._peers.sweep(now)
-        if len(self._peers):
-            self.engine.wheel.set(self._timer, TICK)
-
-    def _synchronise(self) -> None:
-        """The link has been away: have every tunnel find out whether it has lost something."""
-        for peer in self._peers:
-            for tunnel in list(peer.tunnels.values()):
-                tunnel.tell(Kind.SYNC)
-
-    def _mind(self, peer: Peer, silence: float) -> None:
-        if silence > DEAD_AFTER:
-            self._lose(peer)
-        elif silence >= TICK:
-            self._publish(peer.id, Kind.PROBE)
-            peer.probes += 1
-            if peer.probes > 1:
-                self._later(self._check(peer))
-
-    async def _check(self, peer: Peer) -> None:
-        try:
-            listens = await self._listens(peer.id)
-        except BrokerUnavailable:
-            return
-        if listens is False and peer.probes > 1:
-            self._lose(peer)
-
-    def _lose(self, peer: Peer) -> None:
-        """It has gone, with all of its tunnels."""
-        for tunnel in list(peer.tunnels.values()):
-            tunnel.broken()
-        self._peers.forget(peer)

@@ -84,6 +84,12 @@ class Peers:
         if self._peers.get(peer.id) is peer:
             del self._peers[peer.id]
 
+    def lose(self, peer: Peer) -> None:
+        """It has gone, with all of its tunnels."""
+        for tunnel in list(peer.tunnels.values()):
+            tunnel.broken()
+        self.forget(peer)
+
     def sweep(self, now: float) -> None:
         """Forget those that there has been nothing with for long."""
         for peer in self:

@@ -252,10 +252,9 @@ class Answering(Tunnel):
 
     __slots__ = ("_gone", "_news", "_pieces", "_sid", "_whole", "task")
 
-    def __init__(self, lines: Lines, peer: str, tunnel: int, body: bytes) -> None:
+    def __init__(self, lines: Lines, peer: str, tunnel: int, what: Asked) -> None:
         super().__init__(lines, peer, tunnel)
         self._expected = 1
-        what = unpack(Asked, body)
         self._sid = what.sid
         self._gone = asyncio.Event()
         self._pieces: list[tuple[int, bytes]] = []

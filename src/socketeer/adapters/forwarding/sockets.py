@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import Final
 
-from socketeer.adapters.forwarding.frames import BINARY, PLAIN, TEXT, Asked, Kind, pack, unpack
+from socketeer.adapters.forwarding.frames import BINARY, PLAIN, TEXT, Asked, Kind, pack
 from socketeer.adapters.forwarding.requests import no_such_session, rebuilt, refusal, refused
 from socketeer.adapters.forwarding.tunnel import Assembler, Lines, Opened, Tunnel
 from socketeer.engine.carriers.base import Carrier, Receiver
@@ -196,14 +196,10 @@ class TunnelCarrier(Tunnel):
         self._closing = False
         self._farewell = Timer(self._say_closed)
 
-    def join(self, body: bytes) -> None:
-        """Join the session that the other end asks for.
-
-        Raises:
-            PacketError: it does not say which.
-        """
+    def join(self, what: Asked) -> None:
+        """Join the session that the other end asks for."""
         engine = self.lines.engine
-        request = rebuilt(unpack(Asked, body), engine.options.path, websocket=True)
+        request = rebuilt(what, engine.options.path, websocket=True)
         try:
             session = engine.session_of(request, websocket=True)
         except RequestRefused as error:
