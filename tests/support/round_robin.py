@@ -40,61 +40,47 @@ class RoundRobin:
         self._numbers = count()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        ahead = b""
+        """One connection of a client, request by request."""
+        ahead: bytes | None = b""
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            while True:
+            while ahead is not None:
                 head = ahead + await reader.readuntil(b"\r\n\r\n")
-                next_byte = await self._pass(head, reader, writer)
-                if next_byte is None:
-                    break
-                ahead = next_byte
-        writer.close()
+                ahead = await self._pass(head, reader, writer)
 
     async def _pass(
         self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> bytes | None:
         """One request; what has been read of the next one, or None where there is none to come."""
-        first, *lines = head.decode("latin-1").split("\r\n")
-        headers = {
-            name.strip().lower(): value.strip() for name, _, value in (x.partition(":") for x in lines if x)
-        }
-        target = first.split(" ")[1]
-        sid = parse_qs(urlsplit(target).query).get("sid", [None])[0]
+        first, *lines = head.decode("latin-1").rstrip().split("\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (each.partition(":") for each in lines)}
+        sid = parse_qs(urlsplit(first.split(" ")[1]).query).get("sid", [None])[0]
         port = self.ports[self.rule(next(self._numbers), len(self.ports), sid)]
-        upgrade = "upgrade" in headers.get("connection", "").lower()
-        kept = lines if upgrade else [x for x in lines if not x.lower().startswith("connection:")]
-        kept = [x for x in kept if x] + ([] if upgrade else ["Connection: close"])
+        if "upgrade" not in headers.get("connection", "").lower():
+            lines = [each for each in lines if not each.lower().startswith("connection:")]
+            lines.append("Connection: close")
         there, back = await asyncio.open_connection("127.0.0.1", port)
+        tasks: list[asyncio.Future[Any]] = []
         try:
-            back.write("\r\n".join([first, *kept, "", ""]).encode("latin-1"))
-            body = asyncio.ensure_future(_body(reader, back, headers))
+            back.write("\r\n".join([first, *lines, "", ""]).encode("latin-1"))
             answer = asyncio.ensure_future(self._answer(there, first, sid, port))
-            ahead: asyncio.Future[bytes] | None = None
-            try:
-                await asyncio.wait((body, answer), return_when=asyncio.FIRST_COMPLETED)
-                if not body.done() or body.exception() is not None:
-                    if not answer.done():
-                        return None  # the client has gone in the middle of it
-                    writer.write(answer.result())
-                    await writer.drain()
-                    return None
-                ahead = asyncio.ensure_future(reader.read(1))
-                await asyncio.wait((ahead, answer), return_when=asyncio.FIRST_COMPLETED)
-                if not answer.done() and ahead.result() == b"" and not upgrade:
-                    return None  # the client does not wait for it
-                writer.write(await answer)
-                await writer.drain()
-                if answer.result().startswith(b"HTTP/1.1 101"):
-                    await _both_ways(_pump(reader, back, ahead), _pump(there, writer))
-                    return None
-                found = await ahead
-                return found or None
-            finally:
-                for each in (body, answer, ahead):
-                    if each is not None:
-                        each.cancel()
+            ahead = asyncio.ensure_future(_ahead(reader, back, headers))
+            tasks += answer, ahead
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if not answer.done() and not ahead.result():
+                return None  # the client does not wait for it
+            writer.write(await answer)
+            await writer.drain()
+            if answer.result().startswith(b"HTTP/1.1 101"):
+                await _both_ways(_pump(reader, back, ahead), _pump(there, writer))
+                return None
+            return await ahead or None
         finally:
-            back.transport.abort()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            back.close()
+            with contextlib.suppress(OSError):
+                await back.wait_closed()
 
     async def _answer(self, there: asyncio.StreamReader, first: str, sid: str | None, port: int) -> bytes:
         head = await there.readuntil(b"\r\n\r\n")
@@ -115,22 +101,26 @@ def _without_close(head: bytes) -> bytes:
     return b"\r\n".join(lines)
 
 
-async def _body(reader: asyncio.StreamReader, back: asyncio.StreamWriter, headers: dict[str, str]) -> None:
+async def _ahead(reader: asyncio.StreamReader, back: asyncio.StreamWriter, headers: dict[str, str]) -> bytes:
+    """Pass the body on; then the first byte of what comes next, empty where the client has gone."""
     left = int(headers.get("content-length", "0"))
-    while left:
-        data = await reader.read(min(left, 65_536))
-        if not data:
-            raise ConnectionResetError
-        left -= len(data)
-        back.write(data)
-        await back.drain()
-    while "chunked" in headers.get("transfer-encoding", ""):
-        size = await reader.readuntil(b"\r\n")
-        data = await reader.readexactly(int(size, 16) + 2)
-        back.write(size + data)
-        await back.drain()
-        if int(size, 16) == 0:
-            return
+    with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        while left:
+            data = await reader.read(min(left, 65_536))
+            if not data:
+                return b""
+            left -= len(data)
+            back.write(data)
+            await back.drain()
+        while "chunked" in headers.get("transfer-encoding", ""):
+            size = await reader.readuntil(b"\r\n")
+            data = await reader.readexactly(int(size, 16) + 2)
+            back.write(size + data)
+            await back.drain()
+            if int(size, 16) == 0:
+                break
+        return await reader.read(1)
+    return b""
 
 
 async def _both_ways(*ways: Coroutine[Any, Any, None]) -> None:
@@ -141,6 +131,7 @@ async def _both_ways(*ways: Coroutine[Any, Any, None]) -> None:
     finally:
         for pump in pumps:
             pump.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
 
 
 async def _pump(
@@ -169,6 +160,9 @@ async def round_robin(ports: Sequence[int], rule: Rule = in_turns) -> AsyncItera
             await proxy.serve(reader, writer)
         finally:
             tasks.discard(task)
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0)
     try:
