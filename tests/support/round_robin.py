@@ -158,6 +158,8 @@ async def round_robin(ports: Sequence[int], rule: Rule = in_turns) -> AsyncItera
         tasks.add(task)
         try:
             await proxy.serve(reader, writer)
+        except asyncio.CancelledError:
+            pass  # the proxy ends
         finally:
             tasks.discard(task)
             writer.close()
