@@ -35,6 +35,8 @@ class RoundRobin:
         """How often each status has been answered to requests of a session."""
         self.landed: Counter[int] = Counter()
         """How many of them have landed on each port."""
+        self.waiting: Counter[int] = Counter()
+        """How many requests and WebSockets each port has at the moment."""
         self.refused: list[str] = []
         """What has been answered with another status than 200 or 101."""
         self._numbers = count()
@@ -60,6 +62,7 @@ class RoundRobin:
             lines.append("Connection: close")
         there, back = await asyncio.open_connection("127.0.0.1", port)
         tasks: list[asyncio.Future[Any]] = []
+        self.waiting[port] += 1
         try:
             back.write("\r\n".join([first, *lines, "", ""]).encode("latin-1"))
             answer = asyncio.ensure_future(self._answer(there, first, sid, port))
@@ -75,6 +78,7 @@ class RoundRobin:
                 return None
             return await ahead or None
         finally:
+            self.waiting[port] -= 1
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
