@@ -22,6 +22,9 @@ from tests.support.round_robin import RoundRobin, Rule, elsewhere, in_turns, rou
 
 SERVERS = 2
 
+START = 120.0
+"""Seconds that a server may take to start: there are many processes, and machines that have more to do."""
+
 
 class Cluster:
     """The servers of one profile, and the proxy before them."""
@@ -35,7 +38,7 @@ class Cluster:
             server = Process(command, HERE.parent)
             self._stack.callback(server.stop)
             self.servers.append(server)
-        ports = [urlsplit(each.find(lambda document: "url" in document)["url"]).port for each in self.servers]
+        ports = [urlsplit(each.read(START)["url"]).port for each in self.servers]
         self.proxy: RoundRobin
         self.proxy, port = self._stack.enter_context(round_robin_thread([p for p in ports if p], rule))
         self.url = f"http://127.0.0.1:{port}"

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from interop.harness import HERE, Process
+from interop.test_without_stickiness import START
 from tests.support import requirements
 from tests.support.proxy import Proxy
 from tests.support.raw import POLLING, Response, fetch
@@ -63,7 +64,8 @@ async def house(redis: str) -> AsyncIterator[House]:
     servers = [Process(command, HERE.parent) for _ in range(2)]
     made = None
     try:
-        ports = [urlsplit(await find(each, "url")).port or 0 for each in servers]
+        urls = [(await asyncio.to_thread(each.read, START))["url"] for each in servers]
+        ports = [urlsplit(url).port or 0 for url in urls]
         async with round_robin(ports, elsewhere) as (proxy, port):
             made = House(servers, proxy, port)
             yield made
