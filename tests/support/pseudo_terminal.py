@@ -14,6 +14,7 @@ import termios
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pyte
@@ -40,23 +41,38 @@ class _Emulator(pyte.Screen):
         super().index()
 
 
+#: Makes the terminal the one whose Ctrl-C and whose end the system tells of by signals.
+_CONTROLLED = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+)
+
+
 class PseudoTerminal:
     """A process whose standard streams are a terminal of so many columns and rows.
+
+    With ``signals`` it is the process's controlling terminal: Ctrl-C and closing the window are signals.
 
     Attributes:
         raw: all bytes that it wrote.
     """
 
     def __init__(
-        self, *args: str, columns: int = 150, rows: int = 24, env: Mapping[str, str] | None = None
+        self,
+        *args: str,
+        columns: int = 150,
+        rows: int = 24,
+        env: Mapping[str, str] | None = None,
+        cwd: Path = ROOT,
+        signals: bool = False,
     ) -> None:
         self._master, slave = pty.openpty()
         self._resize(columns, rows)
         settings = {k: v for k, v in os.environ.items() if k not in {"NO_COLOR", "COLUMNS", "LINES", "CI"}}
         settings |= {"TERM": "xterm-256color", "PYTHONPATH": str(ROOT / "src"), **(env or {})}
         self._popen = subprocess.Popen(
-            [sys.executable, *args],
-            cwd=ROOT,
+            [sys.executable, *(("-c", _CONTROLLED) if signals else ()), *args],
+            cwd=cwd,
             env=settings,
             stdin=slave,
             stdout=slave,
@@ -134,12 +150,23 @@ class PseudoTerminal:
                 return self.screen.buffer[y][line.index(text)]
         raise AssertionError(f"{text!r} is not on the screen:\n" + "\n".join(self.lines))
 
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._popen.pid
+
+    def close_window(self) -> None:
+        """As the cross in the window's corner does."""
+        os.close(self._master)
+        self._master = -1
+
     def close(self) -> None:
         """End it whatever it does."""
         if self._popen.poll() is None:
             self._popen.kill()
             self._popen.wait(DEADLINE)
-        os.close(self._master)
+        if self._master >= 0:
+            os.close(self._master)
 
 
 @contextmanager

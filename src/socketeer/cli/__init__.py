@@ -88,6 +88,15 @@ def run(
     ] = 3000,
     log_level: Annotated[Level, typer.Option(help="What is logged, on standard error.")] = "info",
     access_log: Annotated[bool, typer.Option("--access-log", help="Log each HTTP request.")] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="So many processes share the port, one for each core; their servers reach each other by themselves. "
+            "One that dies is replaced, SIGHUP renews all. Without it: this process serves.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Serve a `socketeer.Server`, or an ASGI application that has one mounted.
 
@@ -96,7 +105,7 @@ def run(
     """
     from socketeer.cli.run import serve
 
-    serve(application, host, port, log_level, access_log)
+    serve(application, host, port, log_level, access_log, workers)
 
 
 @app.command(epilog="Examples:  socketeer demo --open   |   socketeer demo --terminal --port 4000")

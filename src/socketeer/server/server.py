@@ -153,8 +153,7 @@ class BaseServer(Broadcasting, SharedListening):
                 f"adapter: expected a class or an object of socketeer.adapters, or a function "
                 f"(namespace) -> Adapter, got {adapter!r}"
             )
-        recovers = self.recovery is not None and adapter is MemoryAdapter
-        self.make_adapter: AdapterFactory = RecoveringAdapter if recovers else adapter
+        self.make_adapter: AdapterFactory = self._choose_adapter(adapter, path)
         self.parser = choose_parser(parser, limits.max_attachments)
         self.engine = EngineServer(engine, self._on_session)
         self.started = False
@@ -164,13 +163,21 @@ class BaseServer(Broadcasting, SharedListening):
         self._idle: dict[Connection, Timer] = {}
         """Connections that have joined no namespace yet, with the end of their patience."""
         self.sockets = self.of("/")
+        self._check_adapter()
+        if allow_eio3:
+            self.engine.on("connection", self._join_main)
+
+    def _choose_adapter(self, adapter: AdapterFactory, path: str) -> AdapterFactory:  # noqa: ARG002
+        """What makes adapters, from the option; how the server is hosted may change the default."""
+        return RecoveringAdapter if self.recovery is not None and adapter is MemoryAdapter else adapter
+
+    def _check_adapter(self) -> None:
+        """Refuse an adapter that cannot do what the options ask for."""
         if self.recovery is not None and not self.adapter.capabilities.recovery:
             raise OptionError(
                 f"connection_state_recovery: expected an adapter that keeps sessions and packets "
                 f"(capabilities.recovery), got {self.adapter!r}; use another adapter, or None"
             )
-        if allow_eio3:
-            self.engine.on("connection", self._join_main)
 
     # --- namespaces -----------------------------------------------------------------------------
 
