@@ -1,4 +1,6 @@
-"""``python -m interop.server_app <profile>``: the server side of the scenarios, by Socketeer.
+"""``python -m interop.server_app <profile> [url key]``: the server side of the scenarios, by Socketeer.
+
+With the URL of a Redis and a key, it is one of several servers.
 
 The same server by the official implementation is ``reference/server.mjs``. Each line on stdout is a JSON
 document: first ``{"url": ...}``, then what the server sees, entry by entry. The same entries go to whoever is
@@ -20,7 +22,9 @@ from typing import Any
 from interop.profiles import PROFILES
 from interop.server_handlers import aimed, attach
 from socketeer import Ack, ConnectionRefused, Namespace, Server, Socket, event
+from socketeer.adapters import RedisAdapter
 from socketeer.server.dynamic import ParentNamespace
+from socketeer.server.recovery import RecoveringAdapter
 
 
 class Log:
@@ -318,8 +322,15 @@ def hooks(io: Server, log: Log) -> None:
     io.engine.generate_id = generate_id
 
 
-def make(profile: str) -> Server:
-    io = Server(**PROFILES[profile])
+def make(profile: str, *redis: str) -> Server:
+    options = dict(PROFILES[profile])
+    if redis:
+        options["adapter"] = adapter = RedisAdapter(*redis)
+        if "connection_state_recovery" in options:  # each server recovers its own sessions
+            options["adapter"] = type(
+                "", (RecoveringAdapter,), {"bus": adapter.bus, "prefix": adapter.prefix}
+            )
+    io = Server(**options)
     log = Log(io)
     control(io, log)
     engine_events(io, log)
@@ -342,4 +353,4 @@ def make(profile: str) -> Server:
 
 
 if __name__ == "__main__":
-    make(sys.argv[1]).run(port=0, ready=lambda url: say({"url": url}))
+    make(*sys.argv[1:]).run(port=0, ready=lambda url: say({"url": url}))

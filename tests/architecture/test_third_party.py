@@ -15,7 +15,7 @@ from tests.support.repository import ROOT
 #: Where a library may be imported: a module, or a folder and everything in it.
 PLACES: dict[str, tuple[str, ...]] = {
     # Packets are its structs, and it types the payloads of handlers. JSON is orjson's.
-    "msgspec": ("protocol/", "messaging/", "adapters/messages.py"),
+    "msgspec": ("protocol/", "messaging/", "adapters/messages.py", "adapters/forwarding/frames.py"),
     "orjson": ("protocol/", "adapters/codec.py"),
     "ormsgpack": ("protocol/msgpack.py",),
     "picows": ("engine/carriers/",),

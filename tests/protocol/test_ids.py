@@ -6,7 +6,7 @@ import re
 import pytest
 
 from socketeer.protocol import ids
-from socketeer.protocol.ids import ID_LENGTH, generate_id
+from socketeer.protocol.ids import ID_LENGTH, generate_id, generate_id_of, generate_node_id
 
 
 def test_twenty_characters_that_need_no_escape_anywhere() -> None:
@@ -46,3 +46,12 @@ def test_all_of_it_comes_from_the_system(monkeypatch: pytest.MonkeyPatch, source
     monkeypatch.setattr(ids, "urandom", urandom)
     assert generate_id() == made
     assert asked == [15]
+
+
+def test_ids_that_name_their_node() -> None:
+    node = generate_node_id()
+    assert re.fullmatch(r"[A-Za-z0-9_-]{6}", node)
+    made = {generate_id_of(node) for _ in range(1000)}
+    assert len(made) == 1000
+    assert all(len(each) == ID_LENGTH and each.startswith(node) for each in made)
+    assert len({generate_node_id() for _ in range(1000)}) > 990

@@ -215,6 +215,8 @@ class RedisAdapter:
         key: what the names of all channels begin with.
         requests_timeout: seconds to wait for other nodes where the call does not say.
         publish_on_specific_response_channel: whether answers go only to the node that asked.
+        forwarding: whether nodes pass requests of each other's sessions on; False where a proxy keeps clients
+            at their node (sticky sessions).
         link: how the link to Redis is looked after.
         max_message_size: bytes of one message.
     """
@@ -226,18 +228,20 @@ class RedisAdapter:
         requests_timeout: float = 5.0,
         *,
         publish_on_specific_response_channel: bool = False,
+        forwarding: bool = True,
         link: LinkOptions | None = None,
         max_message_size: int = MAX_MESSAGE,
     ) -> None:
         positive("requests_timeout", requests_timeout)
         self.bus = RedisBus(server, link=link, max_message_size=max_message_size)
-        self._key = key
+        self.prefix = key
+        self.forwarding = forwarding
         self._patience = requests_timeout
         self._specific = publish_on_specific_response_channel
 
     def wire(self, nsp: str, bus: Bus) -> ClassicWire:
         """The format of one namespace, over this bus."""
-        return ClassicWire(bus, nsp, self._key, specific=self._specific)
+        return ClassicWire(bus, nsp, self.prefix, specific=self._specific)
 
     def __call__(self, nsp: AdapterHost) -> ClusterAdapter:
         """The adapter of a namespace."""

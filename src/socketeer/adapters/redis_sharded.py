@@ -99,6 +99,8 @@ class ShardedRedisAdapter:
         subscription_mode: ``dynamic``: rooms have channels, but not the room of each socket;
             ``dynamic-private``: that too; ``static``: none. The same on all nodes.
         requests_timeout: seconds to wait for other nodes where the call does not say.
+        forwarding: whether nodes pass requests of each other's sessions on; False where a proxy keeps clients
+            at their node (sticky sessions).
         link: how the link to Redis is looked after.
         max_message_size: bytes of one message.
     """
@@ -110,6 +112,7 @@ class ShardedRedisAdapter:
         subscription_mode: str = "dynamic",
         requests_timeout: float = 5.0,
         *,
+        forwarding: bool = True,
         link: LinkOptions | None = None,
         max_message_size: int = MAX_MESSAGE,
     ) -> None:
@@ -119,13 +122,14 @@ class ShardedRedisAdapter:
                 f"subscription_mode: expected one of {', '.join(_MODES)}, got {subscription_mode!r}"
             )
         self.bus = RedisBus(server, sharded=True, link=link, max_message_size=max_message_size)
-        self._prefix = channel_prefix
+        self.prefix = channel_prefix
+        self.forwarding = forwarding
         self._mode = subscription_mode
         self._patience = requests_timeout
 
     def wire(self, nsp: str, bus: Bus) -> ShardedWire:
         """The format of one namespace, over this bus."""
-        return ShardedWire(bus, nsp, self._prefix, self._mode)
+        return ShardedWire(bus, nsp, self.prefix, self._mode)
 
     def __call__(self, nsp: AdapterHost) -> ClusterAdapter:
         """The adapter of a namespace."""

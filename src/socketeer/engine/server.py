@@ -8,16 +8,18 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, TypeVar
-from weakref import WeakValueDictionary
 
+from socketeer.engine.admission import OriginWarnings, ask_allow_request
 from socketeer.engine.carriers.base import Carrier
 from socketeer.engine.emitter import Emitter
 from socketeer.engine.http.cookies import session_cookie
 from socketeer.engine.http.cors import CorsFailed, cors_policy
 from socketeer.engine.http.message import Request, Response
+from socketeer.engine.relay import Elsewhere, Passage, Relay
 from socketeer.engine.request import (
     BAD_REQUEST,
     FORBIDDEN,
+    UNKNOWN_SID,
     RequestRefused,
     check,
     check_version,
@@ -25,6 +27,7 @@ from socketeer.engine.request import (
     with_origin_of_page,
 )
 from socketeer.engine.session import Session, SessionHandler
+from socketeer.engine.session_ids import SessionIds
 from socketeer.engine.timers import TimerWheel, loop_wheel
 from socketeer.engine.transports.polling import PollingTransport
 from socketeer.engine.transports.polling_v3 import polling_v3
@@ -33,7 +36,6 @@ from socketeer.errors import UsageError
 from socketeer.options import EngineOptions
 from socketeer.protocol.engineio import ERROR_MESSAGES, open_packet
 from socketeer.protocol.frame import Message
-from socketeer.protocol.ids import generate_id
 
 log = logging.getLogger("socketeer")
 
@@ -52,7 +54,9 @@ class EngineServer(Emitter):
 
     Attributes:
         generate_id: gives each session its id, from the handshake's request; a plain function or an
-            ``async def`` of one's own may be put there. Its ids are text, and each is given once.
+            ``async def`` of one's own may be put there. Its ids are text, and each is given once. In a
+            cluster they must begin with :attr:`node_id`, or clients need sticky sessions.
+        relay: reaches the nodes that own other sessions; None where there are no others.
         middlewares: what :meth:`use` has been given, the outermost first.
     """
 
@@ -64,15 +68,16 @@ class EngineServer(Emitter):
         "_addresses",
         "_closing",
         "_cors",
+        "_ids",
         "_make_handler",
-        "_promised",
-        "_warned_origins",
+        "_origins",
         "_watcher",
         "_wheel",
         "_wheel_loop",
         "generate_id",
         "middlewares",
         "options",
+        "relay",
         "sessions",
     )
 
@@ -84,12 +89,12 @@ class EngineServer(Emitter):
         self._cors = cors_policy(options.cors)
         self._addresses: Counter[str] = Counter()
         self._closing = False
-        self.generate_id: Callable[[Request], str | Awaitable[str]] = _generate_id
-        self._promised: WeakValueDictionary[str, Request] = WeakValueDictionary()
-        """Ids whose WebSocket handshake has been accepted and is not over; forgotten with its request."""
+        self._ids = SessionIds()
+        self.generate_id: Callable[[Request], str | Awaitable[str]] = self._ids
+        self.relay: Relay | None = None
         self.middlewares: tuple[tuple[Middleware, dict[str, Any]], ...] = ()
         self._watcher: Emitter | None = None
-        self._warned_origins: set[str] = set()
+        self._origins = OriginWarnings()
         self._wheel: TimerWheel | None = None
         self._wheel_loop: asyncio.AbstractEventLoop | None = None
 
@@ -97,6 +102,20 @@ class EngineServer(Emitter):
     def clients_count(self) -> int:
         """How many sessions are open, on whatever transport."""
         return len(self.sessions)
+
+    @property
+    def node_id(self) -> str:
+        """What the ids of this server's sessions begin with, 6 characters; empty where it is in no cluster."""
+        return self._ids.node_id
+
+    def join_cluster(self, node_id: str, relay: Relay | None) -> None:
+        """Name the node in every id from here on, and reach other nodes by ``relay``."""
+        self._ids.node_id, self.relay = node_id, relay
+
+    @property
+    def closing(self) -> bool:
+        """Whether it has been closed, and not been opened again."""
+        return self._closing
 
     @property
     def wheel(self) -> TimerWheel:
@@ -174,6 +193,32 @@ class EngineServer(Emitter):
         session = await self._check(request, websocket=False)
         if session is None:
             return await self._handshake(request)
+        if isinstance(session, Elsewhere):
+            return await session.relay.request(request)
+        return await self._answer(session, request)
+
+    async def answer(self, request: Request) -> Response:
+        """Answer a request of a session of ours that another node has checked and passed on.
+
+        Raises:
+            RequestRefused: there is no such session, or the request does not fit it.
+        """
+        return await self._answer(self.session_of(request, websocket=False), request)
+
+    def session_of(self, request: Request, websocket: bool) -> Session:
+        """The session that a request which another node has checked belongs to.
+
+        Raises:
+            RequestRefused: there is none, or the request does not fit it.
+        """
+        session = check(request, self.sessions, self.options, websocket)
+        if session is None:
+            raise RequestRefused(UNKNOWN_SID, {}, request)
+        if websocket:
+            self._check_upgrade(request)
+        return session
+
+    async def _answer(self, session: Session, request: Request) -> Response:
         transport = session.transport
         if not isinstance(transport, PollingTransport):
             raise RequestRefused(BAD_REQUEST, {"name": "TRANSPORT_MISMATCH"}, request)
@@ -200,16 +245,18 @@ class EngineServer(Emitter):
 
     # --- WebSocket ------------------------------------------------------------------------------
 
-    async def admit(self, request: Request) -> tuple[Session | None, dict[str, str]]:
-        """May this WebSocket handshake go on? The session it wants to join, if any, and headers for the answer.
+    async def admit(self, request: Request) -> tuple[Session | Passage | None, dict[str, str]]:
+        """May this WebSocket handshake go on? What it wants to join, if anything, and headers for the answer.
 
         Raises:
             RequestRefused: it may not.
         """
         try:
-            session = await self._check(request, websocket=True)
-            if session is not None and not self.options.allow_upgrades:
-                raise RequestRefused(BAD_REQUEST, {"name": "TRANSPORT_MISMATCH"}, request)
+            session: Session | Passage | Elsewhere | None = await self._check(request, websocket=True)
+            if session is not None:
+                self._check_upgrade(request)
+            if isinstance(session, Elsewhere):
+                session = await session.relay.upgrade(request)
         except RequestRefused as refused:
             if refused.code == FORBIDDEN and refused.status == 403 and "origin" not in refused.context:
                 refused.status = 400  # as the official server answers a refused WebSocket
@@ -221,8 +268,15 @@ class EngineServer(Emitter):
         self.emit("headers", headers, request)
         return session, headers
 
-    def open_websocket(self, request: Request, session: Session | None, carrier: Carrier) -> None:
+    def _check_upgrade(self, request: Request) -> None:
+        if not self.options.allow_upgrades:
+            raise RequestRefused(BAD_REQUEST, {"name": "TRANSPORT_MISMATCH"}, request)
+
+    def open_websocket(self, request: Request, session: Session | Passage | None, carrier: Carrier) -> None:
         """The handshake that :meth:`admit` accepted has been answered, and ``carrier`` is open."""
+        if isinstance(session, Passage):
+            session.open(carrier)
+            return
         base64 = "b64" in request.query
         if session is None:
             if self._closing:
@@ -244,9 +298,14 @@ class EngineServer(Emitter):
 
     # --- both -----------------------------------------------------------------------------------
 
-    async def _check(self, request: Request, websocket: bool) -> Session | None:
+    async def _check(self, request: Request, websocket: bool) -> Session | Elsewhere | None:
+        session: Session | Elsewhere | None
         try:
             session = check(request, self.sessions, self.options, websocket)
+        except RequestRefused as refused:
+            if refused.code != UNKNOWN_SID or self.relay is None or not self.relay.reaches(request):
+                raise
+            session = Elsewhere(self.relay)
         except ValueError as error:
             raise RequestRefused(
                 BAD_REQUEST, {"name": "INVALID_QUERY", "error": str(error)}, request
@@ -260,26 +319,12 @@ class EngineServer(Emitter):
             origin = asking.headers.get("origin", "")
             raise RequestRefused(FORBIDDEN, {"origin": origin}, request, 403)
         if session is None:
-            await self._ask_allow_request(request)
+            await ask_allow_request(self.options.allow_request, request)
             check_version(request, self.options.allow_eio3)
             self._check_room(request)
-            await self._choose_id(request)
+            # Before a WebSocket's handshake is answered: afterwards nobody can be told of a failure.
+            await self._ids.choose(self.generate_id, request, self.sessions)
         return session
-
-    async def _ask_allow_request(self, request: Request) -> None:
-        allow = self.options.allow_request
-        if allow is None:
-            return
-        try:
-            verdict = allow(request)
-            if inspect.isawaitable(verdict):
-                verdict = await verdict
-        except Exception:
-            log.exception("allow_request failed; the request is refused")
-            verdict = False
-        if verdict is not True:
-            reason = {"message": verdict} if isinstance(verdict, str) else {}
-            raise RequestRefused(FORBIDDEN, reason, request, 403)
 
     def _check_room(self, request: Request) -> None:
         limits = self.options.limits
@@ -292,44 +337,11 @@ class EngineServer(Emitter):
     def _refuse(self, refused: RequestRefused) -> None:
         log.debug("refused: %s %r", ERROR_MESSAGES[refused.code], refused.context)
         if "origin" in refused.context:
-            self._warn_origin(refused.context["origin"])
+            self._origins.warn(refused.context["origin"])
         self.emit("connection_error", refused)
 
-    def _warn_origin(self, origin: str) -> None:
-        """Once for each origin, and for a bounded number of them: it is the first thing people trip over."""
-        if origin not in self._warned_origins and len(self._warned_origins) < 16:
-            self._warned_origins.add(origin)
-            log.warning(
-                "origin %.200r is not allowed; allow it by Server(cors=Cors(origin=%.200r))", origin, origin
-            )
-
-    async def _choose_id(self, request: Request) -> None:
-        """Before a WebSocket's handshake is answered: afterwards nobody can be told of a failure."""
-        if self.generate_id is _generate_id:
-            return
-        try:
-            sid = self.generate_id(request)
-            if inspect.isawaitable(sid):
-                sid = await sid
-        except Exception as error:
-            log.exception("engine.generate_id failed; the request is refused")
-            raise self._no_id(request, error) from None
-        if not isinstance(sid, str) or not sid or sid in self.sessions or sid in self._promised:
-            wrong = UsageError(
-                f"engine.generate_id: expected text that is no session's id yet, got {sid!r:.100}"
-            )
-            log.error("%s; the request is refused", wrong)
-            raise self._no_id(request, wrong)
-        request.sid = sid
-        self._promised[sid] = request
-
-    def _no_id(self, request: Request, error: Exception) -> RequestRefused:
-        return RequestRefused(BAD_REQUEST, {"name": "ID_GENERATION_ERROR", "error": error}, request)
-
     def _new_session(self, request: Request) -> Session:
-        sid = request.sid or generate_id()
-        if request.sid is not None:
-            self._promised.pop(sid, None)
+        sid = self._ids.take(request)
         session = Session(sid, request, self.options, self.wheel, self._forget, protocol_of(request))
         if self._watcher is not None:
             session.watch(self._watcher)
@@ -372,11 +384,6 @@ class EngineServer(Emitter):
         self._closing = True
         for session in list(self.sessions.values()):
             session.close(discard=True)
-
-
-def _generate_id(_request: Request) -> str:
-    """The ids of 20 characters that every session gets unless an application has its own."""
-    return generate_id()
 
 
 class _Deaf:

@@ -82,6 +82,8 @@ class SocketeerApp:
         if kind == "lifespan":
             await self._lifespan(scope, receive, send)
         elif (name := self._below(scope)) is not None:
+            if not self._io.started and not self._engine.closing:
+                self._io.start()  # a server without a lifespan: ids are to name their node from the first on
             closers = scope.get("state", {}).get(CLOSERS)
             if closers is not None:
                 closers.add(self._io.end_sessions)

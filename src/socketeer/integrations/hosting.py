@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from functools import cached_property, partial
 from typing import Any
 
+from socketeer.adapters.forwarding import Forwarding, forwarding_for
 from socketeer.errors import OptionError
 from socketeer.integrations.asgi import AsgiApp, SocketeerApp
 from socketeer.integrations.processes import this_program
@@ -37,6 +38,8 @@ class Server(BaseServer):
         io.run(port=3004)
     """
 
+    _forwarding: Forwarding | None = None
+
     def _choose_adapter(self, adapter: AdapterFactory, path: str) -> AdapterFactory:
         """In a worker, the default reaches the other workers."""
         worker = current()
@@ -50,10 +53,23 @@ class Server(BaseServer):
             check_recovery(self)
 
     def start(self) -> None:
-        """As :meth:`BaseServer.start`; in a worker, an adapter that does not reach the others is mentioned."""
-        if current() is not None and not self.started and not self.adapter.capabilities.cluster:
-            log.warning("%s reaches the clients of this worker only", type(self.adapter).__name__)
+        """As :meth:`BaseServer.start`; in a cluster, what belongs to other nodes is passed on to them."""
+        if not self.started:
+            if current() is not None and not self.adapter.capabilities.cluster:
+                log.warning("%s reaches the clients of this worker only", type(self.adapter).__name__)
+            self._forwarding = forwarding_for(self.make_adapter, self.engine)
+            if self._forwarding is not None:
+                self._forwarding.start()
         super().start()
+
+    async def end_sessions(self) -> None:
+        """What :meth:`close` does to the clients, for a web server that is closing already."""
+        forwarding, self._forwarding = self._forwarding, None
+        if forwarding is not None:
+            await forwarding.leave()
+        await super().end_sessions()
+        if forwarding is not None:
+            await forwarding.close()
 
     @cached_property
     def _hosts(self) -> dict[UvicornServer, asyncio.Event]:

@@ -92,3 +92,21 @@ async def test_a_handshake_that_ends_gives_its_id_back() -> None:
     await desk.engine.admit(make_request(WEBSOCKET))
     gc.collect()
     assert (await desk.handle(make_request())).status == 200
+
+
+async def test_in_a_cluster_they_name_their_node() -> None:
+    desk = Desk()
+    desk.engine.join_cluster("node-1", None)
+    poller = await desk.polling()
+    _, listener = await desk.websocket()
+    for sid in (poller.sid, listener.session.id):
+        assert re.fullmatch(r"node-1[\w-]{14}", sid)
+    assert desk.engine.node_id == "node-1"
+
+
+async def test_who_wraps_the_usual_ones_gets_those_of_the_cluster() -> None:
+    desk = Desk()
+    given = desk.engine.generate_id
+    desk.engine.generate_id = lambda request: given(request)  # noqa: PLW0108 - not the same object
+    desk.engine.join_cluster("node-1", None)
+    assert (await desk.polling()).sid.startswith("node-1")

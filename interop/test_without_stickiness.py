@@ -1,0 +1,105 @@
+"""Several servers behind a proxy without sticky sessions, over the real Redis: the official client notices nothing.
+
+``elsewhere``: each session belongs to the first server, and everything that follows its handshake lands on the
+second one: all scenarios hold, to the last header. ``in turns``: every request goes to the next server, as
+it does behind nginx.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from urllib.parse import urlsplit
+
+import pytest
+
+from interop.harness import HERE, Case, Client, Process
+from interop.test_official_client import OTHERWISE_ON_PURPOSE
+from tests.support import requirements
+from tests.support.round_robin import RoundRobin, Rule, elsewhere, in_turns, round_robin_thread
+
+SERVERS = 2
+
+START = 120.0
+"""Seconds that a server may take to start: there are many processes, and machines that have more to do."""
+
+
+class Cluster:
+    """The servers of one profile, and the proxy before them."""
+
+    def __init__(self, profile: str, rule: Rule) -> None:
+        self._stack = ExitStack()
+        key = f"interop-{secrets.token_hex(8)}"
+        command = [sys.executable, "-m", "interop.server_app", profile, requirements.redis(), key]
+        self.servers: list[Process] = []
+        for _ in range(SERVERS):
+            server = Process(command, HERE.parent)
+            self._stack.callback(server.stop)
+            self.servers.append(server)
+        ports = [urlsplit(each.read(START)["url"]).port for each in self.servers]
+        self.proxy: RoundRobin
+        self.proxy, port = self._stack.enter_context(round_robin_thread([p for p in ports if p], rule))
+        self.url = f"http://127.0.0.1:{port}"
+
+    def stop(self) -> None:
+        self._stack.close()
+
+
+class Clusters:
+    """One for each profile, as it is asked for."""
+
+    def __init__(self, rule: Rule) -> None:
+        self._rule = rule
+        self._running: dict[str, Cluster] = {}
+
+    def get(self, profile: str) -> Cluster:
+        if profile not in self._running:
+            self.stop()  # they are asked for in order
+            self._running[profile] = Cluster(profile, self._rule)
+        return self._running[profile]
+
+    def stop(self) -> None:
+        for cluster in self._running.values():
+            cluster.stop()
+        self._running.clear()
+
+
+@pytest.fixture(scope="module")
+def owned(node: str) -> Iterator[Clusters]:
+    clusters = Clusters(elsewhere)
+    yield clusters
+    clusters.stop()
+
+
+@pytest.fixture(scope="module")
+def shared(node: str) -> Iterator[Clusters]:
+    clusters = Clusters(in_turns)
+    yield clusters
+    clusters.stop()
+
+
+OWN_IDS = {"engine_hooks.ids_of_ones_own": "these ids do not name their node, so they need sticky sessions"}
+
+
+def run(case: Case, client: Client, clusters: Clusters) -> Cluster:
+    if case.fresh:
+        pytest.skip("it ends its server")
+    if case.name in OTHERWISE_ON_PURPOSE:
+        pytest.skip(f"otherwise on purpose: {OTHERWISE_ON_PURPOSE[case.name]}")
+    if case.name in OWN_IDS:
+        pytest.skip(OWN_IDS[case.name])
+    cluster = clusters.get(case.profile)
+    for server in cluster.servers:
+        server.forget()
+    client.run(case, cluster.servers[-1], cluster.url)
+    return cluster
+
+
+def test_everything_lands_elsewhere(case: Case, client: Client, owned: Clusters) -> None:
+    run(case, client, owned)
+
+
+def test_everything_lands_in_turns(case: Case, client: Client, shared: Clusters) -> None:
+    run(case, client, shared)
