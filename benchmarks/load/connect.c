@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 
 static void again(struct conn *c);
@@ -91,7 +92,7 @@ static void on_joined(struct conn *link, const char *body, size_t size) {
 }
 
 static void on_posted(struct conn *link, const char *body, size_t size) {
-    if (size != 2 || memcmp(body, "ok", 2)) die("a POST was answered with %.*s", (int)size, body);
+    if (size != 2 || strncasecmp(body, "ok", 2)) die("a POST was answered with %.*s", (int)size, body);
     link->answered = on_joined;
     send_bytes(link, of(link->client)->poll, of(link->client)->poll_size);
 }

@@ -136,7 +136,7 @@ void post_message(struct conn *c, const struct exchange *e) {
 }
 
 static void on_posted(struct conn *link, const char *body, size_t size) {
-    if (size != 2 || memcmp(body, "ok", 2)) die("a POST was answered with %.*s", (int)size, body);
+    if (size != 2 || strncasecmp(body, "ok", 2)) die("a POST was answered with %.*s", (int)size, body);
     struct conn *c = link->client;
     c->poller->busy = false;
     post_owed(c);
