@@ -6,9 +6,9 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from suite.peers import Peer
-from suite.processes import Contest, Failure, Slice
-from suite.works import Kind, Work
+from benchmarks.suite.peers import Peer
+from benchmarks.suite.processes import Contest, Failure, Slice
+from benchmarks.suite.works import Kind, Work
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Settings:
 
     def rounds_of(self, work: Work) -> int:
         if work.kind is Kind.CYCLES:
-            return min(self.rounds * 5, work.rounds or self.rounds)
+            return min(self.rounds * 2, work.rounds or self.rounds)
         return min(self.rounds, work.rounds or self.rounds)
 
     def seconds_of(self, work: Work) -> float:
@@ -115,7 +115,9 @@ class Measurements:
                 before = contest.memory()
                 contest.open(many)
                 after = contest.memory()
-            self._keep_bytes(work, peer, round_, (after - before) / (many - few), many - few, {"bytes": after})
+            self._keep_bytes(
+                work, peer, round_, (after - before) / (many - few), many - few, {"bytes": after}
+            )
 
     def _cycles(self, work: Work, peer: Peer) -> None:
         with Contest(peer, work, *self._settings.cores) as contest:

@@ -15,7 +15,7 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from suite.works import OUR_CLIENT, OURS, Kind, Work
+from benchmarks.suite.works import OUR_CLIENT, OURS, Kind, Work
 
 HERE = Path(__file__).resolve().parent.parent
 CHECKOUT_SRC = HERE.parent / "src"

@@ -24,8 +24,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from suite.peers import BUILD, HERE, Peer
-from suite.works import Work
+from benchmarks.suite.peers import BUILD, HERE, Peer
+from benchmarks.suite.works import Work
 
 START_LIMIT = 30.0  # seconds until a server accepts connections
 OPEN_LIMIT = 130.0  # seconds until all connections are open: the generator gives up after 120

@@ -79,11 +79,14 @@ TABLE = (
     Work("echo", "echo, 100 connections, 1 in flight", "table", "echo", 100, goals=_goals(3, 1.3, 20)),
     Work("pipe", "echo, 100 connections, 16 in flight", "table", "pipe", 100, goals=_goals(5, 1.7, 50)),
     Work(
-        "bcast", "broadcast to 1,000 connections, per delivery", "table", "bcast", 1000, goals=_goals(3, 1.7, 15)
+        "bcast",
+        "broadcast to 1,000 connections, per delivery",
+        "table",
+        "bcast",
+        1000,
+        goals=_goals(3, 1.7, 15),
     ),
-    Work(
-        "connect", "connect over WebSocket, per connection", "table", "connect", 20, goals=_goals(4, 1, 10)
-    ),
+    Work("connect", "connect over WebSocket, per connection", "table", "connect", 20, goals=_goals(4, 1, 10)),
     Work(
         "upgrade",
         "connect by polling and upgrade, per connection",
@@ -95,7 +98,12 @@ TABLE = (
     Work("polling", "long-polling echo, per message", "table", "polling", 100, goals=_goals(1.5, 1, 3)),
     Work("binary", "echo of a 64 KiB binary", "table", "binary", 20, goals=_goals(1.5, 1, 5)),
     Work(
-        "typed", "typed payload, a dataclass of 10 fields, echo", "table", "typed", 100, goals=_goals(2, 1.2, 12)
+        "typed",
+        "typed payload, a dataclass of 10 fields, echo",
+        "table",
+        "typed",
+        100,
+        goals=_goals(2, 1.2, 12),
     ),
     Work(
         "memory",
@@ -118,6 +126,7 @@ LATENCY = tuple(
         "rate",
         100,
         (f"rate={rate}",),
+        group="rates",
         peers=MAIN,
         rounds=5,
     )
@@ -252,7 +261,15 @@ CROWD = (
 )
 
 CLIENTS = (
-    Work("client-echo", "100 connections, 1 in flight on each", "client", "", 100, kind=Kind.CLIENT, in_flight=1),
+    Work(
+        "client-echo",
+        "100 connections, 1 in flight on each",
+        "client",
+        "",
+        100,
+        kind=Kind.CLIENT,
+        in_flight=1,
+    ),
     Work("client-pipe", "1 connection, 16 in flight", "client", "", 1, kind=Kind.CLIENT, in_flight=16),
     Work(
         "client-receive",
@@ -274,10 +291,7 @@ GROWTH_WORKS = (
     *GROWTH_OF_DEPARTURES,
     *GROWTH_OF_MEMORY,
 )
-WORKS = {
-    work.name: work
-    for work in (*TABLE, *LATENCY, *GROWTH_WORKS, *HEARTBEATS, *CROWD, *CLIENTS)
-}
+WORKS = {work.name: work for work in (*TABLE, *LATENCY, *GROWTH_WORKS, *HEARTBEATS, *CROWD, *CLIENTS)}
 FAMILIES = {
     "table": "What a unit of each work costs the server",
     "latency": "Latency at fixed loads",
@@ -309,3 +323,8 @@ def groups(works: list[Work]) -> list[list[Work]]:
     for work in works:
         together.setdefault(work.group or work.name, []).append(work)
     return list(together.values())
+
+
+def smoke(works: list[Work]) -> list[Work]:
+    """The same in small; of the works that differ in size only, the first."""
+    return [group[0].small() for group in groups(works)]
