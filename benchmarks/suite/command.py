@@ -123,6 +123,7 @@ def measure(works: list[Work], chosen: Callable[[Work], list[Peer]], settings: S
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=console,
+        disable=not console.is_terminal,
     )
     with bar:
         task = bar.add_task("", total=total)

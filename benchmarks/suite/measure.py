@@ -116,7 +116,7 @@ class Measurements:
                 contest.open(many)
                 after = contest.memory()
             self._keep_bytes(
-                work, peer, round_, (after - before) / (many - few), many - few, {"bytes": after}
+                work, peer, round_, (after - before) / (many - few), many - few, {"bytes": float(after)}
             )
 
     def _cycles(self, work: Work, peer: Peer) -> None:
@@ -129,7 +129,7 @@ class Measurements:
                 most = contest.memory()
                 contest.open(1)
                 left = contest.memory()
-                more = {"most_bytes": most, "first_bytes": first}
+                more = {"most_bytes": float(most), "first_bytes": float(first)}
                 self._keep_bytes(work, peer, round_, left, work.connections, more)
 
     def _keep_bytes(

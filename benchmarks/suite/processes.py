@@ -96,7 +96,7 @@ def _spawn(
     *,
     stdin: int,
     stdout: int | BinaryIO,
-    stderr: int | None = None,
+    stderr: int | BinaryIO | None = None,
     env: dict[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
     def set_up() -> None:
