@@ -29,6 +29,7 @@ struct conn {
     enum state state;
     bool wants_out;               /* the socket was full: EPOLLOUT is asked for */
     bool urgent;                  /* read before all others */
+    bool may_end;                 /* the server may hang up: `closed` is told */
     unsigned part;                /* of the message that is coming in */
     const struct exchange *expects;
     unsigned joins;               /* rooms, when it has connected */
@@ -59,6 +60,7 @@ struct work {
     enum { TEXT, TYPED, BINARY } payload;
     unsigned in_flight;           /* messages kept in flight on each connection */
     void (*open)(struct conn *c); /* NULL: the work opens its connections by itself */
+    void (*refresh)(struct conn *c); /* what has ended meanwhile is opened again; may be NULL */
     void (*prepare)(void);        /* before any connection; may be NULL */
     void (*set_up)(struct conn *c, unsigned index); /* a connection is about to open; may be NULL */
     void (*begin)(void);          /* a slice starts: send the first messages */
@@ -123,6 +125,7 @@ extern void (*on_probe_answer)(struct conn *c); /* "3probe" has come */
 /* polling.c */
 extern const char browser_headers[];
 void open_polling(struct conn *c);
+void refresh_polling(struct conn *c);
 void post_message(struct conn *c, const struct exchange *e);
 size_t read_http(struct conn *c, const uint8_t *data, size_t size);
 size_t post_request(char *to, size_t room, const char *path, const char *body, size_t body_size);

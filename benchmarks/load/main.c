@@ -112,6 +112,7 @@ static void begin_opening(unsigned count) {
     opening.wanted = count;
     conn_count = count;
     if (!work->open) return;
+    for (unsigned i = 0; work->refresh && i < opening.begun; i++) work->refresh(&conns[i]);
     while (opening.begun > count) {
         opening.begun--;
         opening.ready--;

@@ -71,7 +71,7 @@ void open_tcp(struct conn *c, const void *first, size_t size, reader read) {
     c->read = read;
     c->state = OPENING;
     /* Not connected yet: the request waits in `out` until the socket is writable. */
-    keep(c, first, size);
+    if (size) keep(c, first, size);
     c->wants_out = true;
     watch(c, EPOLL_CTL_ADD);
 }
@@ -93,7 +93,7 @@ void send_bytes(struct conn *c, const void *data, size_t size) {
     if (!c->out_size) {
         sent = send(c->fd, data, size, MSG_NOSIGNAL);
         if (sent < 0 && errno != EAGAIN) {
-            if (c->state == CLOSING) return; /* it reads the end next */
+            if (c->state == CLOSING || c->may_end) return; /* it reads the end next */
             die("send: %s", strerror(errno));
         }
         if (sent < 0) sent = 0;
@@ -114,7 +114,7 @@ static void send_rest(struct conn *c) {
 }
 
 static void on_end(struct conn *c) {
-    if (c->state != CLOSING) die("the server hung up");
+    if (c->state != CLOSING && !c->may_end) die("the server hung up");
     void (*closed)(struct conn *) = c->closed;
     close_tcp(c);
     if (closed) closed(c);
@@ -124,7 +124,7 @@ static void on_readable(struct conn *c) {
     if (c->in_size) memcpy(scratch, c->in, c->in_size);
     ssize_t got = recv(c->fd, scratch + c->in_size, MAX_INPUT, 0);
     if (got < 0 && errno == EAGAIN) return;
-    if (got < 0 && c->state != CLOSING) die("recv: %s", strerror(errno));
+    if (got < 0 && c->state != CLOSING && !c->may_end) die("recv: %s", strerror(errno));
     if (got <= 0) {
         on_end(c);
         return;

@@ -20,6 +20,9 @@ struct poller {
     size_t get_size;
     char *message;                /* the POST of the work's message */
     size_t message_size;
+    const char *last;             /* the POST under way: sent again, if the server has just hung up */
+    size_t last_size;
+    char packet[800];             /* the POST of another packet */
 };
 
 size_t get_request(char *to, size_t room, const char *path) {
@@ -103,13 +106,27 @@ void session_id(const char *body, size_t size, char *id, size_t room) {
 }
 
 static void post(struct conn *c, const char *request, size_t size) {
-    c->poller->busy = true;
-    send_bytes(&c->poller->post, request, size);
+    struct poller *p = c->poller;
+    p->busy = true;
+    p->last = request;
+    p->last_size = size;
+    if (p->post.fd < 0) open_tcp(&p->post, request, size, read_http);
+    else send_bytes(&p->post, request, size);
+}
+
+/* Servers hang up on connections without a request, most after five seconds: it is opened again when needed. */
+static void on_post_end(struct conn *link) {
+    struct poller *p = link->client->poller;
+    if (p->busy) open_tcp(link, p->last, p->last_size, read_http);
+}
+
+void refresh_polling(struct conn *c) {
+    if (c->poller->post.fd < 0) open_tcp(&c->poller->post, NULL, 0, read_http);
 }
 
 static void post_packet(struct conn *c, const char *packet) {
-    char request[800];
-    post(c, request, post_request(request, sizeof request, c->poller->path, packet, strlen(packet)));
+    struct poller *p = c->poller;
+    post(c, p->packet, post_request(p->packet, sizeof p->packet, p->path, packet, strlen(packet)));
 }
 
 static void post_owed(struct conn *c) {
@@ -166,14 +183,15 @@ static void on_polled(struct conn *c, const char *body, size_t size) {
 
 static void on_opened(struct conn *c, const char *body, size_t size) {
     struct poller *p = c->poller;
-    char id[60], request[800];
+    char id[60];
     session_id(body, size, id, sizeof id);
     snprintf(p->path, sizeof p->path, "/socket.io/?EIO=4&transport=polling&sid=%s", id);
     p->get_size = get_request(p->get, sizeof p->get, p->path);
     c->answered = on_polled;
     p->post.answered = on_posted;
-    p->busy = true;
-    open_tcp(&p->post, request, post_request(request, sizeof request, p->path, "40", 2), read_http);
+    p->post.may_end = true;
+    p->post.closed = on_post_end;
+    post_packet(c, "40");
     send_bytes(c, p->get, p->get_size);
 }
 

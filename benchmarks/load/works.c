@@ -127,7 +127,7 @@ static const struct work works[] = {
     {"pipe", "echo", TEXT, 16, WEBSOCKET, .begin = begin_echo, .message = on_echo, .after = after_echo},
     {"typed", "typed", TYPED, 1, WEBSOCKET, .begin = begin_echo, .message = on_echo, .after = after_echo},
     {"binary", "echo", BINARY, 1, WEBSOCKET, .begin = begin_echo, .message = on_echo, .after = after_echo},
-    {"polling", "echo", TEXT, 1, .open = open_polling, .prepare = prepare_main, .begin = begin_echo,
+    {"polling", "echo", TEXT, 1, .open = open_polling, .refresh = refresh_polling, .prepare = prepare_main, .begin = begin_echo,
      .message = on_echo, .after = after_echo},
     {"round", "echo", TEXT, 1, WEBSOCKET, .begin = begin_round, .message = on_echo, .after = after_round},
     {"rate", "echo", TEXT, 1, WEBSOCKET, .begin = begin_rate, .message = on_rate, .tick = tick_rate,

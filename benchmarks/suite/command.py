@@ -114,7 +114,7 @@ def choose_cores(wanted: str | None) -> tuple[int, int]:
 
 
 def measure(works: list[Work], chosen: Callable[[Work], list[Peer]], settings: Settings) -> Measurements:
-    """Everything, with a bar that says how far it is. Without a terminal only failures are said."""
+    """Everything, with a bar that says how far it is. Without a terminal, each work is a line."""
     total = sum(settings.estimate(work) for work in works for _ in chosen(work))
     console = Console(stderr=True)
     bar = Progress(
@@ -128,11 +128,18 @@ def measure(works: list[Work], chosen: Callable[[Work], list[Peer]], settings: S
     with bar:
         task = bar.add_task("", total=total)
 
+        said = ""
+
         def step(text: str, seconds: float) -> None:
+            nonlocal said
             if seconds < 0:
                 console.print(text, markup=False, highlight=False)
             elif text:
                 bar.update(task, description=text)
+                work = text.partition(":")[0]
+                if not console.is_terminal and work != said:
+                    said = work
+                    print(work, file=sys.stderr)
             else:
                 bar.advance(task, seconds)
 
