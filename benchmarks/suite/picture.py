@@ -11,7 +11,7 @@ from benchmarks.suite.peers import Peer
 from benchmarks.suite.report import quantity
 from benchmarks.suite.works import OURS, WORKS
 
-WIDTH, LEFT, RIGHT, TOP, LINE = 980, 330, 40, 96, 46  # pixels
+WIDTH, LEFT, RIGHT, TOP, LINE = 980, 330, 40, 90, 52  # pixels
 COLOURS = {
     "node": "#3c873a",
     "bun": "#d98236",
@@ -49,7 +49,7 @@ def svg(rows: Sequence[Row], peers: dict[str, Peer]) -> str:
         ),
         f"<style>{STYLE}</style>",
         f'<rect class="back" width="{WIDTH}" height="{height}"/>',
-        '<text class="title" x="16" y="28">CPU time per unit of work, in relation to Socketeer</text>',
+        '<text class="title" x="16" y="28">CPU time and memory of other servers, in relation to Socketeer</text>',
         (
             '<text class="small" x="16" y="46">Right of 1: Socketeer is cheaper. Lines: the lowest and highest round. '
             "Rings: the goals.</text>"
@@ -64,10 +64,14 @@ def svg(rows: Sequence[Row], peers: dict[str, Peer]) -> str:
             parts.append(
                 f'<text class="small" x="16" y="{middle + 14}">Socketeer: {quantity(ours[work])}</text>'
             )
-        mine = [row for row in shown if row.work == work]
-        for place, row in enumerate(mine):
-            offset = (place - (len(mine) - 1) / 2) * (LINE - 10) / max(len(names), 1)
-            parts += _dot(row, peers[row.peer].title, scale, middle + offset)
+        if index:
+            parts.append(
+                f'<line class="grid" x1="16" x2="{WIDTH - 16}" y1="{middle - LINE // 2}" y2="{middle - LINE // 2}"/>'
+            )
+        for row in shown:
+            if row.work == work:  # each peer at its own height
+                offset = (names.index(row.peer) - (len(names) - 1) / 2) * (LINE - 12) / len(names)
+                parts += _dot(row, peers[row.peer].title, scale, middle + offset)
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
@@ -77,7 +81,7 @@ def _legend(names: Sequence[str], peers: dict[str, Peer]) -> list[str]:
         title = peers[name].title
         parts.append(f'<circle cx="{x + 5}" cy="64" r="5" fill="{_colour(name)}"/>')
         parts.append(f'<text x="{x + 15}" y="68">{escape(title)}</text>')
-        x += 36 + round(7.2 * len(title))
+        x += 40 + round(6.7 * len(title))
     return parts
 
 
