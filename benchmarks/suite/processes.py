@@ -250,7 +250,7 @@ class Contest:
         while time.monotonic() < deadline:
             time.sleep(QUIET)
             before, spent = spent, cpu_seconds(measured)
-            if spent - before < QUIET / 100:
+            if spent - before < QUIET / 20:
                 return
 
     def _pids(self) -> tuple[int, int]:
