@@ -65,7 +65,7 @@ def interop(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Load against this server and its peers, side by side; prints the ratios. Needs Node.js and gcc."""
+    """Load against this server and its peers, side by side: table, picture, growth. Needs Node.js and gcc."""
     install(session, "bench")
     session.run("python", "benchmarks/run.py", *session.posargs)
 

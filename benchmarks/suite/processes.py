@@ -13,23 +13,26 @@ import json
 import os
 import resource
 import select
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from catalogue import HERE, Peer, Work
+from benchmarks.suite.peers import BUILD, HERE, Peer
+from benchmarks.suite.works import Work
 
-BUILD = HERE / ".build"
-START_LIMIT = 20.0  # seconds until a server accepts connections
-OPEN_LIMIT = 70.0  # seconds until all connections are open: the generator gives up after 60
+START_LIMIT = 30.0  # seconds until a server accepts connections
+OPEN_LIMIT = 130.0  # seconds until all connections are open: the generator gives up after 120
 DRAIN_LIMIT = 15.0  # seconds a slice may overrun: the generator gives up after 10
 STOP_LIMIT = 3.0  # seconds between SIGTERM and SIGKILL
+QUIET = 0.1  # seconds without work after which a server has nothing left to do
+QUIET_LIMIT = 10.0  # seconds until it must have come to that
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
@@ -46,40 +49,45 @@ class Slice:
     work: str
     peer: str
     round: int
-    messages: int
+    cost: float  # per unit: CPU time in microseconds, or bytes
+    units: int  # messages, deliveries, connections: what the work counts
     seconds: float
     cpu_seconds: float
     load_cpu_seconds: float
-    p50_us: float | None  # None where the clients are measured
-    p90_us: float | None
-    p99_us: float | None
-
-    @property
-    def us_per_message(self) -> float:
-        return self.cpu_seconds / self.messages * 1e6
+    more: dict[str, float] = field(default_factory=dict)  # what else the generator has told: latencies
 
 
-def build_load() -> None:
-    source, target = HERE / "load.c", BUILD / "load"
-    if target.exists() and target.stat().st_mtime >= source.stat().st_mtime:
-        return
-    compiler = os.environ.get("CC") or next(filter(shutil.which, ("cc", "gcc", "clang")), None)
-    if compiler is None:
-        raise SystemExit("the load generator needs a C compiler: cc, gcc or clang")
-    BUILD.mkdir(exist_ok=True)
-    command = [compiler, "-O2", "-std=c11", "-Wall", "-o", str(target), str(source)]
-    outcome = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
-    if outcome.returncode:
-        raise SystemExit(f"the load generator does not compile:\n{outcome.stderr.strip()}")
+def family(pid: int) -> list[int]:
+    """A process and the processes that it has started, living ones."""
+    found = [pid]
+    for each in found:
+        with suppress(OSError):
+            for task in Path(f"/proc/{each}/task").iterdir():
+                found += map(int, (task / "children").read_text().split())
+    return found
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of all threads of a process, living and ended, in nanosecond steps.
+    """User and system time of all threads of a process, living and ended, and of its children.
 
-    The kernel keeps a CPU-time clock per process. Its number comes from the process id, as
-    clock_getcpuclockid(3) computes it; 2 is CPUCLOCK_SCHED. /proc/PID/stat counts in steps of 10 ms.
+    In nanosecond steps: the kernel keeps a CPU-time clock per process. Its number comes from the process id,
+    as clock_getcpuclockid(3) computes it; 2 is CPUCLOCK_SCHED. /proc/PID/stat counts in steps of 10 ms.
     """
-    return time.clock_gettime((~pid << 3) | 2)
+    spent = 0.0
+    for each in family(pid):
+        with suppress(OSError):
+            spent += time.clock_gettime((~each << 3) | 2)
+    return spent
+
+
+def memory(pid: int) -> int:
+    """Bytes of a process and its children that are in memory and from no file."""
+    total = 0
+    for each in family(pid):
+        for line in Path(f"/proc/{each}/status").read_text().splitlines():
+            if line.startswith("RssAnon:"):
+                total += int(line.split()[1]) * 1024
+    return total
 
 
 def _spawn(
@@ -88,7 +96,7 @@ def _spawn(
     *,
     stdin: int,
     stdout: int | BinaryIO,
-    stderr: int | None = None,
+    stderr: int | BinaryIO | None = None,
     env: dict[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
     def set_up() -> None:
@@ -132,7 +140,7 @@ class Contest:
         self.work = work
         cores = measured_core, other_core
         self._server_core, self._load_core = reversed(cores) if work.measures_client else cores
-        self._log = BUILD / f"{peer.name}.log"
+        self._log = BUILD / f"{peer.name}-{work.name}.log"
         self._server: subprocess.Popen[bytes] | None = None
         self._load: subprocess.Popen[bytes] | None = None
         self._unread = b""
@@ -148,15 +156,13 @@ class Contest:
                 _stop(process)
 
     def start(self) -> None:
+        """Server and load run; no client is connected yet, unless clients are what is measured."""
         port = _free_port()
         of_peer = self.peer.command(port, self.work)
         if self.work.measures_client:
             server, load = [sys.executable, str(HERE / "peers" / "load_server.py"), str(port)], of_peer
         else:
-            server, load = (
-                of_peer,
-                [str(BUILD / "load"), str(port), self.work.name, str(self.work.connections)],
-            )
+            server, load = of_peer, [str(BUILD / "load"), str(port), self.work.load, *self.work.options]
             if self.peer.raw:
                 load.append("raw")
         with self._log.open("wb") as log:
@@ -177,35 +183,92 @@ class Contest:
                 stdout=subprocess.PIPE,
                 stderr=log,
             )
-        self._answer(OPEN_LIMIT)
+        if self.work.measures_client:
+            self._answer(OPEN_LIMIT)
+
+    def open(self, connections: int) -> None:
+        """As many clients are connected, no more and no fewer."""
+        self._ask(f"open {connections}", OPEN_LIMIT)
 
     def slice(self, round_: int, seconds: float) -> Slice:
-        assert self._server is not None
-        assert self._load is not None
-        assert self._load.stdin is not None
-        measured, other = self._server, self._load
-        if self.work.measures_client:
-            measured, other = other, measured
-        before, before_other = cpu_seconds(measured.pid), cpu_seconds(other.pid)
-        try:
-            self._load.stdin.write(f"run {seconds}\n".encode())
-            self._load.stdin.flush()
-        except BrokenPipeError:
-            pass  # it has printed why
-        answer = self._answer(seconds + DRAIN_LIMIT)
-        spent = cpu_seconds(measured.pid) - before
+        """One stretch of the work."""
+        measured, other = self._pids()
+        if self.work.load == "polling":  # servers hang up on idle connections: they are opened again first
+            self.open(self.work.connections)
+            self.settle()
+        before, before_other = cpu_seconds(measured), cpu_seconds(other)
+        answer = self._ask(f"run {seconds}", seconds + DRAIN_LIMIT)
+        spent = cpu_seconds(measured) - before
+        units = int(answer.pop("messages"))
         return Slice(
             work=self.work.name,
             peer=self.peer.name,
             round=round_,
-            messages=int(answer["messages"]),
-            seconds=answer["seconds"],
+            cost=spent / units * 1e6 if units else 0.0,
+            units=units,
+            seconds=answer.pop("seconds"),
             cpu_seconds=spent,
-            load_cpu_seconds=cpu_seconds(other.pid) - before_other,
-            p50_us=answer.get("p50_us"),
-            p90_us=answer.get("p90_us"),
-            p99_us=answer.get("p99_us"),
+            load_cpu_seconds=cpu_seconds(other) - before_other,
+            more=answer,
         )
+
+    def departure(self, round_: int) -> Slice:
+        """All clients connect, which is not measured, and leave at once."""
+        self.open(self.work.connections)
+        measured, other = self._pids()
+        self.settle()
+        before, before_other, began = cpu_seconds(measured), cpu_seconds(other), time.perf_counter()
+        self.open(0)
+        seconds = time.perf_counter() - began
+        self.settle()
+        spent = cpu_seconds(measured) - before
+        return Slice(
+            work=self.work.name,
+            peer=self.peer.name,
+            round=round_,
+            cost=spent / self.work.connections * 1e6,
+            units=self.work.connections,
+            seconds=seconds,
+            cpu_seconds=spent,
+            load_cpu_seconds=cpu_seconds(other) - before_other,
+        )
+
+    def memory(self) -> int:
+        """Bytes that the server holds when it has put its garbage away."""
+        assert self._server is not None
+        self.settle()
+        self._server.send_signal(signal.SIGUSR2)
+        time.sleep(QUIET)
+        self.settle()
+        return memory(self._server.pid)
+
+    def settle(self) -> None:
+        """Wait until the server does nothing any more, or does little but for ever."""
+        measured, _ = self._pids()
+        deadline = time.monotonic() + QUIET_LIMIT
+        spent = cpu_seconds(measured)
+        while time.monotonic() < deadline:
+            time.sleep(QUIET)
+            before, spent = spent, cpu_seconds(measured)
+            if spent - before < QUIET / 20:
+                return
+
+    def _pids(self) -> tuple[int, int]:
+        """Of the process that is measured, and of the other one."""
+        assert self._server is not None
+        assert self._load is not None
+        pids = self._server.pid, self._load.pid
+        return (pids[1], pids[0]) if self.work.measures_client else pids
+
+    def _ask(self, command: str, limit: float) -> dict[str, float]:
+        assert self._load is not None
+        assert self._load.stdin is not None
+        try:
+            self._load.stdin.write(f"{command}\n".encode())
+            self._load.stdin.flush()
+        except BrokenPipeError:
+            pass  # it has printed why
+        return self._answer(limit)
 
     def _wait_until_listening(self, server: subprocess.Popen[bytes], port: int) -> None:
         deadline = time.monotonic() + START_LIMIT

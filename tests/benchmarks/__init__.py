@@ -1,0 +1,1 @@
+"""The benchmarks work: what they measure is another matter."""

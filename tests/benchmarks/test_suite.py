@@ -1,0 +1,62 @@
+"""The benchmarks run from end to end, in small, on our own server: every work, every kind of measurement."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from subprocess import CompletedProcess, run
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from benchmarks.suite.works import WORKS, choose, smoke
+from tests.support import requirements
+from tests.support.repository import ROOT
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the load generator is on epoll")
+
+
+def bench(*arguments: str) -> CompletedProcess[str]:
+    requirements.gcc()
+    command = [sys.executable, "benchmarks/run.py", "--quick", *arguments]
+    return run(command, cwd=ROOT, capture_output=True, text=True, timeout=55, check=False)
+
+
+@pytest.mark.parametrize("name", [work.name for work in smoke(list(WORKS.values()))])
+def test_a_work_in_small(name: str, tmp_path: Path) -> None:
+    outcome = bench("--works", name, "--peers", "socketeer,socketeer-client", "--results", str(tmp_path))
+    assert outcome.returncode == 0, outcome.stderr
+    found = json.loads((tmp_path / "slices.json").read_text())
+    (row,) = found["table"]
+    assert row["work"] == name
+    assert row["cost"] > 0 or name == "heartbeats", "in so short a time no heartbeat is due, but this was"
+
+
+def test_the_report_is_a_table_a_picture_and_every_slice(tmp_path: Path) -> None:
+    # The floor in C needs nothing but the compiler either.
+    outcome = bench("--works", "echo", "--peers", "socketeer,epoll", "--results", str(tmp_path))
+    assert outcome.returncode == 0, outcome.stderr
+    report = (tmp_path / "report.md").read_text()
+    assert outcome.stdout in report
+    assert "floor: C on epoll" in report
+    assert "picows " in report, "it tells no versions"
+    assert [s["peer"] for s in json.loads((tmp_path / "slices.json").read_text())["slices"]]
+    assert "floor: C on epoll: " in "".join(ET.fromstring((tmp_path / "table.svg").read_text()).itertext())
+
+
+def test_a_run_without_ours_says_so() -> None:
+    outcome = bench("--works", "bcast", "--peers", "epoll")  # a floor cannot broadcast
+    assert outcome.returncode == 1
+    assert "no ratios" in outcome.stderr
+
+
+@pytest.mark.parametrize("name", ["table", "growth", "rooms", "echo"])
+def test_works_are_chosen_by_name_group_and_family(name: str) -> None:
+    assert choose(name)
+    assert all(name in (work.name, work.group, work.family) for work in choose(name))
+
+
+def test_an_unknown_work_is_refused() -> None:
+    with pytest.raises(ValueError, match="unknown work ecco"):
+        choose("echo,ecco")
