@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final, TypeVar
 
-from socketeer.adapters.broker import LinkOptions, Outgoing, until_one_ends
+from socketeer.adapters.broker import LinkOptions, Outgoing
 from socketeer.adapters.nats_api import JetStreamApi, Reading, Refusal, Stored
 from socketeer.adapters.nats_bus import LOCAL, MAX_MESSAGE, NatsBus, NatsServer
 from socketeer.adapters.nats_follower import Follower, Place
