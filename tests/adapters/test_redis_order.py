@@ -52,7 +52,12 @@ async def test_emits_arrive_in_the_order_in_which_they_were_made(mode: str) -> N
 
     runs: list[list[tuple[list[str], int, bool, bool]]] = []
 
-    @settings(max_examples=25, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=25,
+        deadline=None,
+        database=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
     @given(EMITS)
     def collect(emits: list[tuple[list[str], int, bool, bool]]) -> None:
         runs.append(emits)

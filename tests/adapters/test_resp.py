@@ -91,5 +91,7 @@ def test_noise_is_refused_or_waited_for(data: bytes) -> None:
 
 @given(st.lists(st.binary(max_size=20) | st.text(max_size=20) | st.integers(), min_size=1, max_size=6))
 def test_commands_are_what_redis_py_writes(words: list[Any]) -> None:
-    theirs = PythonRespSerializer(6000, Encoder("utf-8", "strict", False).encode).pack("X", *words)
+    encoder: Any = Encoder
+    serializer: Any = PythonRespSerializer(6000, encoder("utf-8", "strict", False).encode)
+    theirs = serializer.pack("X", *words)
     assert pack("X", *words) == b"".join(theirs)

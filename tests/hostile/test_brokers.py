@@ -31,6 +31,9 @@ from tests.support import requirements
 MODES = ("classic", "classic-specific", "static", "dynamic", "dynamic-private")
 EXAMPLES = 200
 
+#: Of Hypothesis: what may be slow here is a machine that others use.
+CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
+
 
 def adapter_for(mode: str, url: str, key: str) -> AdapterFactory:
     if mode.startswith("classic"):
@@ -174,7 +177,7 @@ async def test_bent_bytes(scene: Scene) -> None:
     channels = sorted({channel for channel, _ in scene.heard})
     payloads = sorted({payload for _, payload in scene.heard})
 
-    @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=CHECKS)
     @given(st.sampled_from(channels), bent(payloads))
     def say(channel: str, payload: bytes) -> None:
         scene.bus.received(channel, payload)
@@ -230,7 +233,7 @@ async def test_bent_values(scene: Scene) -> None:
     spoken = [(channel, read(payload)) for channel, payload in scene.heard]
     writers: list[Callable[[Any], bytes]] = [ormsgpack.packb, as_json]
 
-    @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=CHECKS)
     @given(st.data())
     def say(data: st.DataObject) -> None:
         channel, value = data.draw(st.sampled_from(spoken))
