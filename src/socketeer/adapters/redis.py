@@ -15,7 +15,6 @@ from socketeer.adapters.broker import BrokerBus, LinkOptions, Outgoing
 from socketeer.adapters.bus import Bus
 from socketeer.adapters.cluster import ClusterAdapter
 from socketeer.adapters.redis_classic import ClassicWire
-from socketeer.adapters.resp import Replies, ReplyError, pack
 from socketeer.checks import positive, whole
 from socketeer.errors import BrokerUnavailable, OptionError
 from socketeer.server.adapter import AdapterHost
@@ -34,12 +33,6 @@ LOCAL = "redis://127.0.0.1:6379"
 
 #: Bytes of one message, at most: Redis cuts off subscribers for whom more than 32 MB wait.
 MAX_MESSAGE = 4 * 1024 * 1024
-
-#: What Redis calls messages of channels, of sharded channels, and those that a pattern matches.
-_MESSAGES = frozenset({b"message", b"smessage", b"pmessage"})
-
-#: Bytes read at once, at most.
-_CHUNK = 256 * 1024
 
 
 class RedisBus(BrokerBus):
@@ -100,22 +93,17 @@ class RedisBus(BrokerBus):
     # --- what comes ---------------------------------------------------------------------------------
 
     async def _listen(self) -> None:
-        replies = Replies()
-        while data := await _read(self._sub):
-            for reply in replies.feed(data):
-                self._heard(reply)
-
-    def _heard(self, reply: Any) -> None:
-        if isinstance(reply, ReplyError):
-            raise reply
-        if not isinstance(reply, list):  # an answer to a ping while nothing is subscribed
-            self._pong(reply)
-        elif reply[0] in _MESSAGES:
-            channel = self._names.get(reply[1])
-            if channel is not None:
-                self.received(channel, reply[-1])
-        elif reply[0] == b"pong":
-            self._pong(reply[1])
+        sub = self._sub
+        while sub is not None:
+            reply: Any = await sub.read_response(disable_decoding=True)
+            if not isinstance(reply, list):  # an answer to a ping while nothing is subscribed
+                self._pong(reply)
+            elif reply[0] in {b"message", b"smessage", b"pmessage"}:
+                channel = self._names.get(reply[1])
+                if channel is not None:
+                    self.received(channel, reply[-1])
+            elif reply[0] == b"pong":
+                self._pong(reply[1])
 
     def _pong(self, number: bytes) -> None:
         future = self._pongs.pop(number, None)
@@ -144,8 +132,8 @@ class RedisBus(BrokerBus):
         number = b"%d" % self._pings
         future = self._pongs[number] = asyncio.get_running_loop().create_future()
         # One command for each channel: sharded channels need not be of the same slot.
-        packed = [pack(*command) for command in (*commands, ("PING", number))]
-        await sub.send_packed_command(b"".join(packed), check_health=False)
+        packed = sub.pack_commands([*commands, ("PING", number)])
+        await sub.send_packed_command(packed, check_health=False)
         await future
 
     # --- what goes ----------------------------------------------------------------------------------
@@ -192,17 +180,13 @@ class RedisBus(BrokerBus):
             pub = self._pub
             if pub is None:
                 raise ConnectionError("the connection was closed")
-            replies, found = Replies(), list[Any]()
             try:
-                packed = [pack(*command) for command in commands]
-                await pub.send_packed_command(b"".join(packed), check_health=False)
-                while len(found) < len(commands):
-                    found += replies.feed(await _read(pub))
+                await pub.send_packed_command(pub.pack_commands(commands), check_health=False)
+                return [await _reply(pub) for _ in commands]
             except BaseException:
                 # What is still to come would be taken for the next answers. It connects anew by itself.
                 await pub.disconnect(nowait=True)
                 raise
-            return found
 
 
 class RedisAdapter:
@@ -256,17 +240,13 @@ def _escape(text: str) -> str:
     return re.sub(r"([*?\[\]^\\])", r"\\\1", text)
 
 
-async def _read(link: AbstractConnection | None) -> bytes:
-    """What has come; redis-py has made the connection, and does not read from it itself.
+async def _reply(pub: AbstractConnection) -> Any:
+    from redis.exceptions import ResponseError  # noqa: PLC0415 - an extra
 
-    Raises:
-        ConnectionError: it has ended.
-    """
-    stream: asyncio.StreamReader | None = None if link is None else link._reader  # noqa: SLF001
-    data = b"" if stream is None else await stream.read(_CHUNK)
-    if not data:
-        raise ConnectionError("the connection was closed")
-    return data
+    try:
+        return await pub.read_response(disable_decoding=True)
+    except ResponseError as error:
+        return error
 
 
 def _plan(server: RedisServer) -> tuple[str, Callable[[], AbstractConnection]]:
