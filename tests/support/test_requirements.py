@@ -11,12 +11,13 @@ from tests.support import requirements
 
 @pytest.fixture
 def bare_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing on the PATH, no Redis."""
+    """Nothing on the PATH, no Redis and no PostgreSQL."""
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CHROMIUM", raising=False)
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{port}")
+    monkeypatch.setenv("POSTGRES_URL", f"postgresql://127.0.0.1:{port}")
 
 
 NEEDS: list[Callable[[], object]] = [
@@ -24,6 +25,7 @@ NEEDS: list[Callable[[], object]] = [
     requirements.npm,
     requirements.chromium,
     requirements.redis,
+    requirements.postgres,
     lambda: requirements.module("no_such_module"),
 ]
 

@@ -214,7 +214,8 @@ class PostgresAdapter:
     ``Server(adapter=PostgresAdapter("postgresql://..."))``; one object for each server.
 
     Args:
-        server: a URL, a pool of asyncpg's, or a function that makes a connection of asyncpg's.
+        server: a URL; a pool of asyncpg's, of which two connections are taken and which has to be open for longer than
+            the server; or a function that makes a connection of asyncpg's. For an emitter no pool: it has a loop of its own.
         table_name: of the table for what is binary or large, made where it is missing and may be made.
         channel_prefix: what the names of all channels begin with.
         payload_threshold: bytes above which a message goes through the table; notifications have no more than 7,983.

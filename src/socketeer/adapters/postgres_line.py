@@ -1,4 +1,7 @@
-"""A connection to PostgreSQL, made by asyncpg: what is used of it, and what its errors are about."""
+"""A connection to PostgreSQL, made by asyncpg: what is used of it, and what its errors are about.
+
+asyncpg tells of each notification when it comes, also on a connection on which a statement runs.
+"""
 
 from __future__ import annotations
 
