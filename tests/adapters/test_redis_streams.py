@@ -290,6 +290,34 @@ async def test_the_stream_is_trimmed(play: Play) -> None:
     assert not (await play.returns(leavers[1], 1)).socket.recovered
 
 
+async def test_who_had_got_everything_needs_no_more_of_the_stream(play: Play) -> None:
+    """The events of others have pushed out its own last one long ago."""
+    leaver, late = play.stage.enter(0), play.stage.enter(0)
+    for each in (leaver, late):
+        play.servers[0].to(each.id).emit("first", 0)
+        await play.hears(each, 1)
+    for number in range(20):
+        play.servers[1].to("others").emit("x", number)
+    await play.servers[0].to(late.id).emit("it did not get this", 0)
+    await play.stage.until(lambda: len(late.client.carrier.sent) == 1, "it is on its way")
+    async with play.redis as redis:
+        await redis.xtrim(play.key, maxlen=3, approximate=False)
+    await play.vanishes(leaver)
+    await play.vanishes(late)
+    await play.servers[1].to(leaver.id).emit("missed", 1)
+    back = await play.returns(leaver, 1)
+    assert back.socket.recovered
+    assert await play.hears(back, 1) == [["missed", 1]]
+    assert not (await play.returns(late, 1)).socket.recovered
+    for node in (0, 1):  # again and again, with nothing that it missed
+        async with play.redis as redis:
+            await play.vanishes(back)
+            await play.servers[0].to("others").emit("x", 0)
+            await redis.xtrim(play.key, maxlen=2, approximate=False)
+        back = await play.returns(back, node)
+        assert back.socket.recovered
+
+
 async def test_redis_takes_nothing_more(broker: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
     async with playing(broker.url) as play:
         broker.ask("CONFIG", "SET", "maxmemory", "1")

@@ -169,6 +169,11 @@ class RedisLog(RedisBus):
         if not await future:
             raise BrokerUnavailable(f"{self.health.name}: {stream} could not be read up to {place}")
 
+    def position(self, stream: str) -> str | None:
+        """The id of the last entry that has been read of a stream."""
+        place = self._positions.get(stream)
+        return None if place is None else _text(place)
+
     async def flushed(self) -> None:
         """Wait until what has been published before has reached Redis, or is lost."""
         last = self._last
@@ -272,7 +277,7 @@ class RedisLog(RedisBus):
         head: tuple[str | int, ...]
         head = ("XREAD", "COUNT", self._read_count, "BLOCK", milliseconds, "STREAMS", *self._streams)
         while reader is not None:
-            places = [f"{place[0]}-{place[1]}" for place in map(self._positions.__getitem__, self._streams)]
+            places = [_text(self._positions[name]) for name in self._streams]
             await reader.send_packed_command(reader.pack_commands([(*head, *places)]), check_health=False)
             async with asyncio.timeout(self._block + self.options.ping_timeout):
                 reply: Any = await reader.read_response(disable_decoding=True)
@@ -328,3 +333,7 @@ class RedisLog(RedisBus):
                 del self._held[stream]
         if self._held and self._timer is None:
             self._timer = loop.call_later(_PATIENCE / 4, self._give_up)
+
+
+def _text(place: Id) -> str:
+    return f"{place[0]}-{place[1]}"
