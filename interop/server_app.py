@@ -1,6 +1,6 @@
-"""``python -m interop.server_app <profile> [url key]``: the server side of the scenarios, by Socketeer.
+"""``python -m interop.server_app <profile> [url key | workers]``: the server side of the scenarios, by Socketeer.
 
-With the URL of a Redis and a key, it is one of several servers.
+With the URL of a Redis and a key, it is one of several servers; with a number, it has so many workers.
 
 The same server by the official implementation is ``reference/server.mjs``. Each line on stdout is a JSON
 document: first ``{"url": ...}``, then what the server sees, entry by entry. The same entries go to whoever is
@@ -353,4 +353,6 @@ def make(profile: str, *redis: str) -> Server:
 
 
 if __name__ == "__main__":
-    make(*sys.argv[1:]).run(port=0, ready=lambda url: say({"url": url}))
+    profile, *where = sys.argv[1:]
+    workers = int(where.pop()) if len(where) == 1 else 1
+    make(profile, *where).run(port=0, ready=lambda url: say({"url": url}), workers=workers)

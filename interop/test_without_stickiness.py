@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from urllib.parse import urlsplit
 
@@ -26,15 +26,18 @@ START = 120.0
 """Seconds that a server may take to start: there are many processes, and machines that have more to do."""
 
 
+def over_redis() -> list[str]:
+    return [requirements.redis(), f"interop-{secrets.token_hex(8)}"]
+
+
 class Cluster:
     """The servers of one profile, and the proxy before them."""
 
-    def __init__(self, profile: str, rule: Rule) -> None:
+    def __init__(self, profile: str, rule: Rule, where: list[str], count: int) -> None:
         self._stack = ExitStack()
-        key = f"interop-{secrets.token_hex(8)}"
-        command = [sys.executable, "-m", "interop.server_app", profile, requirements.redis(), key]
+        command = [sys.executable, "-m", "interop.server_app", profile, *where]
         self.servers: list[Process] = []
-        for _ in range(SERVERS):
+        for _ in range(count):
             server = Process(command, HERE.parent)
             self._stack.callback(server.stop)
             self.servers.append(server)
@@ -50,14 +53,16 @@ class Cluster:
 class Clusters:
     """One for each profile, as it is asked for."""
 
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, rule: Rule, where: Callable[[], list[str]] = over_redis, count: int = SERVERS) -> None:
         self._rule = rule
+        self._where = where
+        self._count = count
         self._running: dict[str, Cluster] = {}
 
     def get(self, profile: str) -> Cluster:
         if profile not in self._running:
             self.stop()  # they are asked for in order
-            self._running[profile] = Cluster(profile, self._rule)
+            self._running[profile] = Cluster(profile, self._rule, self._where(), self._count)
         return self._running[profile]
 
     def stop(self) -> None:
@@ -69,6 +74,14 @@ class Clusters:
 @pytest.fixture(scope="module")
 def owned(node: str) -> Iterator[Clusters]:
     clusters = Clusters(elsewhere)
+    yield clusters
+    clusters.stop()
+
+
+@pytest.fixture(scope="module")
+def workers(node: str) -> Iterator[Clusters]:
+    """Behind one port; each request comes on a connection of its own, so the system chooses anew."""
+    clusters = Clusters(in_turns, lambda: ["4"], 1)
     yield clusters
     clusters.stop()
 
@@ -101,5 +114,22 @@ def test_everything_lands_elsewhere(case: Case, client: Client, owned: Clusters)
     run(case, client, owned)
 
 
+#: Scenarios that hold wherever the sockets of a test are, and in which nothing is refused.
+ANYWHERE = {"acks", "binary", "events", "flags", "rooms"}
+
+
+def holds_anywhere(case: Case, client: Client, clusters: Clusters) -> None:
+    if case.subject not in ANYWHERE or case.profile != "default" or case.mode == "websocket":
+        pytest.skip("it is about one server, or about what is refused")
+    before = clusters.get(case.profile).proxy.statuses.copy()
+    proxy = run(case, client, clusters).proxy
+    assert (proxy.statuses - before).keys() <= {200, 101}, proxy.refused
+
+
 def test_everything_lands_in_turns(case: Case, client: Client, shared: Clusters) -> None:
-    run(case, client, shared)
+    holds_anywhere(case, client, shared)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no workers under Windows")
+def test_everything_lands_on_any_worker(case: Case, client: Client, workers: Clusters) -> None:
+    holds_anywhere(case, client, workers)

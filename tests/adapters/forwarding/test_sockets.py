@@ -116,6 +116,19 @@ async def test_a_session_that_ends_closes_its_websocket_behind_what_it_has_sent(
         assert (len(ws.sent), ws.closed, over(a, b)) == (1, ["close"], True)
 
 
+async def test_others_may_be_served_between_a_handshake_and_its_answer() -> None:
+    async with cluster() as (a, b):
+        poller, other = await joined(a), await joined(a)
+        request = make_request(f"EIO=4&transport=websocket&sid={poller.sid}")
+        joining, _ = await b.engine.admit(request)
+        assert (await other.post(b, b'42["echo",1]')).status == 200
+        ws = FakeCarrier()
+        b.engine.open_websocket(request, joining, ws)
+        ws.says("2probe")
+        await until(lambda: ws.sent == ["3probe"])
+        assert a.bus.health.rejected == 0
+
+
 async def test_a_second_upgrade_is_closed() -> None:
     async with cluster(3) as (a, b, c):
         poller = await joined(a)

@@ -166,7 +166,7 @@ class Forwarding:
                 failed = 400
         follows = follows or failed > 0
         marks = self.engine.options.backpressure
-        tunnel = Asking(self, owner, self._next(), request, 2 * marks.max_bytes + CHUNK, follows)
+        tunnel = Asking(self, owner, request, 2 * marks.max_bytes + CHUNK, follows)
         if not self.adopt(tunnel):
             raise unreachable(request)
         tunnel.tell(Kind.REQUEST, pack(asked(request, body, follows)))
@@ -178,12 +178,12 @@ class Forwarding:
     async def upgrade(self, request: Request) -> Bridge:
         """Have the owner agree."""
         owner, what = self._owner(request), asked(request)
-        question = Question(self, owner, self._next(), request)
+        question = Question(self, owner, request)
         if not self.adopt(question):
             raise unreachable(request)
         question.tell(Kind.QUESTION, pack(what))
         await question.agreed()
-        return Bridge(self, owner, self._next(), request, what)
+        return Bridge(self, owner, request, what)
 
     def _owner(self, request: Request) -> str:
         owner = owner_of(request.query["sid"])
@@ -191,20 +191,18 @@ class Forwarding:
             raise unreachable(request)
         return owner
 
-    def _next(self) -> int:
-        self._last += 1
-        return self._last
-
     # --- tunnels --------------------------------------------------------------------------------------
 
     def adopt(self, tunnel: Opened) -> bool:
-        """A tunnel is about to be opened from here; False says that it cannot be."""
+        """A tunnel is to be opened from here, at once: ids go up in the order of openings. False says that it cannot be."""
         if self._phase is Phase.CLOSED or not self.bus.health.ok or self._count >= MOST_TUNNELS:
             return False
         try:
             peer = self._peers.of(tunnel.peer, self.engine.wheel.time())
         except PacketError:
             return False
+        self._last += 1
+        tunnel.id = self._last
         self._add(peer, tunnel)
         self._liveness.expect(tunnel, stranger=peer.heard is None)
         return True

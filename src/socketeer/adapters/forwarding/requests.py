@@ -106,10 +106,8 @@ class Asking(Opened):
 
     __slots__ = ("_accepted", "_answer", "_body", "_response", "follows", "waits")
 
-    def __init__(
-        self, lines: Lines, peer: str, tunnel: int, request: Request, limit: int, follows: bool
-    ) -> None:
-        super().__init__(lines, peer, tunnel, request)
+    def __init__(self, lines: Lines, peer: str, request: Request, limit: int, follows: bool) -> None:
+        super().__init__(lines, peer, request)
         self.follows = follows
         loop = asyncio.get_running_loop()
         self._accepted: asyncio.Future[None] = loop.create_future()

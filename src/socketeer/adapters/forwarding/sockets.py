@@ -31,8 +31,8 @@ class Question(Opened):
 
     __slots__ = ("_agreed",)
 
-    def __init__(self, lines: Lines, peer: str, tunnel: int, request: Request) -> None:
-        super().__init__(lines, peer, tunnel, request)
+    def __init__(self, lines: Lines, peer: str, request: Request) -> None:
+        super().__init__(lines, peer, request)
         self._agreed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def agreed(self) -> None:
@@ -76,8 +76,8 @@ class Bridge(Opened, Passage):
 
     _carrier: Carrier
 
-    def __init__(self, lines: Lines, peer: str, tunnel: int, request: Request, what: Asked) -> None:
-        super().__init__(lines, peer, tunnel, request)
+    def __init__(self, lines: Lines, peer: str, request: Request, what: Asked) -> None:
+        super().__init__(lines, peer, request)
         self._asked = what
         options = lines.engine.options
         self._messages = Assembler(options.backpressure.max_bytes + options.max_http_buffer_size)

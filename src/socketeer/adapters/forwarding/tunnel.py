@@ -58,7 +58,7 @@ class Lines(Protocol):
         ...
 
     def adopt(self, tunnel: Opened) -> bool:
-        """A tunnel is about to be opened; False says that it cannot be."""
+        """Give a tunnel that is to be opened at once its id; False says that it cannot be."""
         ...
 
     def forget(self, tunnel: Tunnel) -> None:
@@ -304,8 +304,8 @@ class Opened(Tunnel):
 
     __slots__ = ("accepted", "doubts", "patience", "request")
 
-    def __init__(self, lines: Lines, peer: str, tunnel: int, request: Request) -> None:
-        super().__init__(lines, peer, tunnel)
+    def __init__(self, lines: Lines, peer: str, request: Request) -> None:
+        super().__init__(lines, peer, 0)  # the node gives it its id when it is opened
         self.request = request
         self.accepted = False
         self.doubts = 0
