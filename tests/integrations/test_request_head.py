@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import httptools
 import pytest
 from hypothesis import example, given
@@ -69,12 +71,9 @@ class Parsed:
         self.headers: list[tuple[str, str]] = []
         self.complete = False
         parser = httptools.HttpRequestParser(self)
-        try:
+        self._parser = parser
+        with contextlib.suppress(httptools.HttpParserUpgrade):
             parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            pass
-        self.method = parser.get_method() if self.complete else b""
-        self.keep_alive = parser.should_keep_alive() if self.complete else False
 
     def on_url(self, url: bytes) -> None:
         self.url += url
@@ -84,6 +83,8 @@ class Parsed:
 
     def on_headers_complete(self) -> None:
         self.complete = True
+        self.method: bytes = self._parser.get_method()
+        self.keep_alive: bool = self._parser.should_keep_alive()
 
 
 _PIECES = [

@@ -71,7 +71,12 @@ async def test_whom_a_proxy_speaks_for(settings: dict[str, Any], expected: tuple
 
 async def test_the_scope_is_there_for_who_looks() -> None:
     scopes: list[Any] = []
-    io = Server(allow_request=lambda request: scopes.append(request.scope) or True)
+
+    def allow(request: Any) -> bool:
+        scopes.append(request.scope)
+        return True
+
+    io = Server(allow_request=allow)
     async with serving(io) as port:
         await fetch(port, target=POLLING + "&a=b", headers=[("X-One", "1")])
     (scope,) = scopes

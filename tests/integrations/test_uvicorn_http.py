@@ -14,6 +14,7 @@ import pytest
 from socketeer import Cors, Server, Socket
 from socketeer.engine import at_once
 from socketeer.integrations import uvicorn_http, uvicorn_websocket
+from socketeer.integrations.uvicorn_direct import direct_of
 from socketeer.integrations.uvicorn_http import HttpProtocol
 from tests.integrations.served import other
 from tests.support.peers import Polling, WebSocket
@@ -159,7 +160,9 @@ def make_server(**options: Any) -> Server:
 
     @io.on("connection")
     def connection(socket: Socket) -> None:
-        socket.on("echo", lambda *values: socket.emit("echo", *values) and None)
+        @socket.on("echo")
+        def echo(*values: Any) -> None:
+            socket.emit("echo", *values)
 
     @io.engine.on("headers")
     def headers(found: dict[str, str], request: Any) -> None:
@@ -175,7 +178,7 @@ async def both(
     """The ports of two servers: one with the short way, one without."""
     async with serving(make(), app=other, **settings) as short:
         with monkeypatch.context() as patch:
-            real = uvicorn_http.direct_of
+            real = direct_of
             async with serving(make(), app=other, timeout_keep_alive=7, **settings) as long:
                 patch.setattr(
                     uvicorn_http, "direct_of", lambda c: None if c.timeout_keep_alive == 7 else real(c)
@@ -192,6 +195,13 @@ async def end(wire: Wire) -> None:
         while not wire.ended:
             wire._news.clear()
             await wire._news.wait()
+
+
+async def poll_waits(io: Server, sid: str) -> None:
+    """Wait until a poll of this session does."""
+    async with asyncio.timeout(10):
+        while not io.engine.sessions[sid].transport.writable():  # noqa: ASYNC110 - nobody is told of it
+            await asyncio.sleep(0.01)
 
 
 async def exchange(port: int, data: bytes, pieces: int = 1) -> bytes:
@@ -269,8 +279,7 @@ async def test_what_an_application_decides(rule: Any) -> None:
         await websocket.connect()
         wire = await Wire.open(port)
         await wire.send(request("GET", f"{POLLING}&sid={polling.sid}", port, headers=headers))
-        while not io.engine.sessions[polling.sid].transport.writable():
-            await asyncio.sleep(0.01)
+        await poll_waits(io, polling.sid)
         wire.close()
         async with asyncio.timeout(10):
             assert await gone == "transport error"
@@ -285,8 +294,7 @@ async def test_a_client_that_goes_while_its_poll_waits() -> None:
         await peer.connect()
         wire = await Wire.open(port)
         await wire.send(request("GET", f"{POLLING}&sid={peer.sid}", port))
-        while not io.engine.sessions[peer.sid].transport.writable():
-            await asyncio.sleep(0.01)
+        await poll_waits(io, peer.sid)
         wire.close()
         async with asyncio.timeout(10):
             assert await gone == ("transport error", "poll connection closed prematurely")
@@ -332,8 +340,7 @@ async def test_the_end_of_the_server_answers_a_poll_that_waits() -> None:
         await peer.connect()
         wire = await Wire.open(port, deadline=10)
         await wire.send(request("GET", f"{POLLING}&sid={peer.sid}", port))
-        while not io.engine.sessions[peer.sid].transport.writable():
-            await asyncio.sleep(0.01)
+        await poll_waits(io, peer.sid)
     response = await wire.response()
     assert response.status == 200
     assert response.body == b"1"

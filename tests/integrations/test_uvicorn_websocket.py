@@ -11,6 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from socketeer import Server
 from socketeer.engine.carriers.lane import BUILT
+from socketeer.engine.server import EngineServer
 from socketeer.integrations.uvicorn_websocket import WebSocketProtocol
 from tests.integrations.test_uvicorn_http import end, upgrade
 from tests.support.peers import WebSocket
@@ -110,14 +111,14 @@ async def test_offers_that_are_not_acceptable() -> None:
         )
 
 
-async def test_a_handshake_that_fails_within_is_answered_500(caplog: pytest.LogCaptureFixture) -> None:
-    io = Server()
-
+async def test_a_session_that_cannot_begin_ends_its_connection(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object) -> None:
         raise LookupError("no")
 
-    io.engine._make_handler = broken  # type: ignore[assignment]
-    async with serving(io) as port:
+    monkeypatch.setattr(EngineServer, "open_websocket", broken)
+    async with serving(Server()) as port:
         wire = await Wire.open(port, deadline=10)
         await wire.send(upgrade())
         await end(wire)

@@ -158,7 +158,7 @@ class HandOver:
         if codec is None and carrier_name() == "lane" and lane.can_take_over(transport):
             taken = self._take_lane(options, headers)
             if taken is not None:
-                ready(taken)
+                _begin(taken, ready)
                 taken.flush()  # the answer and the session's first packet in one
                 return
         carrier: PicowsCarrier
@@ -167,7 +167,7 @@ class HandOver:
         else:
             carrier = TakenOverDeflate(options, self._loop, self._connections, codec)
         protocol = take_over(transport, carrier, self._key, headers, options.max_http_buffer_size)
-        ready(carrier)
+        _begin(carrier, ready)
         if early:
             feed(protocol, early)
             transport.resume_reading()
@@ -182,3 +182,11 @@ class HandOver:
             log.warning("a connection stays on picows: %s", error)
             return None
         return carrier
+
+
+def _begin(carrier: Carrier, ready: Callable[[Carrier], None]) -> None:
+    try:
+        ready(carrier)
+    except BaseException:
+        carrier.abort()  # nobody else has it
+        raise
