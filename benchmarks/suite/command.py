@@ -144,8 +144,12 @@ def measure(works: list[Work], chosen: Callable[[Work], list[Peer]], settings: S
                 bar.advance(task, seconds)
 
         measurements = Measurements(settings, step)
-        for group in groups(works):
-            measurements.group(group, chosen)
+        try:
+            for group in groups(works):
+                measurements.group(group, chosen)
+        except KeyboardInterrupt:
+            measurements.interrupted = True
+            console.print("interrupted: every process is ended, and what was measured follows")
     return measurements
 
 
@@ -177,16 +181,12 @@ def main() -> int:
 
     warm_up = 0.0 if options.quick else WARM_UP
     settings = Settings(options.seconds, options.rounds, warm_up, choose_cores(options.cores))
-    try:
-        measured = measure(options.works, chosen, settings)
-    except KeyboardInterrupt:
-        print("interrupted: every process is ended", file=sys.stderr)
-        return 130
+    measured = measure(options.works, chosen, settings)
     rows = summarise(measured.slices, list(available))
     text = markdown(rows, available, options.seconds, machine())
     print(text, end="")
-    if options.results:
+    if options.results and not (measured.interrupted and options.results == RESULTS):
         write(options.results, text, rows, measured, available)
     if not any(row.peer == WORKS[row.work].ours for row in rows):
         print("no ratios: Socketeer was not measured", file=sys.stderr)
-    return 1 if measured.failures or not rows else 0
+    return 1 if measured.failures or measured.interrupted or not rows else 0

@@ -44,6 +44,7 @@ class Measurements:
         self._step = step  # is told what comes next, and how many seconds of the estimate are over
         self.slices: list[Slice] = []
         self.failures: list[str] = []
+        self.interrupted = False
 
     def group(self, works: list[Work], chosen: Callable[[Work], list[Peer]]) -> None:
         """All rounds of works that are measured in turn with each other. What fails is dropped, the others go on."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from subprocess import CompletedProcess, run
+from subprocess import PIPE, CompletedProcess, Popen, run
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -49,6 +49,28 @@ def test_a_run_without_ours_says_so() -> None:
     outcome = bench("--works", "bcast", "--peers", "epoll")  # a floor cannot broadcast
     assert outcome.returncode == 1
     assert "no ratios" in outcome.stderr
+
+
+def test_an_interrupted_run_reports_what_it_has_and_leaves_no_process() -> None:
+    requirements.gcc()
+    options = ["--works", "echo,pipe", "--peers", "socketeer", "--seconds", "0.1", "--rounds", "300"]
+    command = [sys.executable, "benchmarks/run.py", *options]
+    with Popen(command, cwd=ROOT, stdout=PIPE, stderr=PIPE, text=True) as running:
+        assert running.stderr is not None
+        assert running.stderr.readline() == "echo\n"
+        started = children(running.pid)
+        while len(started) < 2:  # a server and its load; the run goes on for half a minute
+            started = children(running.pid)
+        running.terminate()
+        output, errors = running.communicate(timeout=50)
+    assert running.returncode == 1
+    assert "interrupted" in errors
+    assert "## Where and how" in output
+    assert not [pid for pid in started if Path(f"/proc/{pid}").exists()]
+
+
+def children(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
 @pytest.mark.parametrize("name", ["table", "growth", "rooms", "echo"])
