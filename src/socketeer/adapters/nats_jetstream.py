@@ -298,7 +298,7 @@ class _Acks:
     def __call__(self, _reply: bytes, data: bytes, headers: bytes | None) -> None:
         self._left -= 1
         if headers is not None or b'"error"' in data:
-            said = data or (headers or b"")[:100]
+            said = data or b"no server stores it at the moment"
             self._error = f"JetStream: {said[:300].decode(errors='replace').strip()}"
         if self._left <= 0 or self._error is not None:
             self._done.set()
