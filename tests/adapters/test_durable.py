@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from socketeer.adapters.durable import has_offset, is_id, parse_session, plain_session
+from socketeer.adapters.durable import has_offset, is_id, parse_session, plain_session, start_of
 from socketeer.adapters.messages import Broadcast, EventPacket, Opts
 from socketeer.errors import PacketError
 from socketeer.server.adapter import Flags, StoredSession, Target
@@ -19,6 +19,16 @@ def test_there_and_back() -> None:
     plain = plain_session(session)
     assert plain == {"sid": "s" * 20, "pid": PID, "rooms": ["a", "b"], "data": {"n": [1]}}
     assert parse_session(plain, PID) == StoredSession("s" * 20, PID, ("a", "b"), {"n": [1]})
+
+
+def test_where_a_client_begins_to_miss_something() -> None:
+    session = StoredSession("s" * 20, PID, (), {}, "7")
+    plain = plain_session(session, "9")
+    assert (plain["offset"], plain["position"]) == ("7", "9")
+    assert (start_of(plain, "7"), start_of(plain, "6")) == ("9", None)
+    nothing = StoredSession("s" * 20, PID, (), {})
+    assert start_of(plain_session(nothing, "9"), "9") is None, "nothing has ever been sent to it"
+    assert start_of(plain_session(session), "7") is None
 
 
 def test_what_javascript_may_have_kept() -> None:
@@ -40,6 +50,8 @@ def test_what_javascript_may_have_kept() -> None:
         {"sid": "s", "pid": PID, "rooms": "a"},
         {"sid": "s", "pid": PID, "rooms": [None]},
         {"sid": "s", "pid": PID, "rooms": [["a"]]},
+        {"sid": "s", "pid": PID, "rooms": [], "offset": 5},
+        {"sid": "s", "pid": PID, "rooms": [], "position": []},
     ],
 )
 def test_what_is_no_session(value: Any) -> None:

@@ -16,7 +16,7 @@ from socketeer.errors import BrokerUnavailable, MessageTooLarge, OptionError, Re
 from socketeer.server.server import BaseServer
 from socketeer.testing.stage import Stage
 from tests.adapters.nats_streams import jetstream, remove_streams
-from tests.adapters.redis_nodes import prefix
+from tests.adapters.redis_nodes import prefix, streams
 from tests.support import requirements
 
 ENGINES: dict[str, Callable[[str], Any]] = {
@@ -26,6 +26,7 @@ ENGINES: dict[str, Callable[[str], Any]] = {
     ),
     "dynamic": lambda key: ShardedRedisAdapter(requirements.redis(), key),
     "static": lambda key: ShardedRedisAdapter(requirements.redis(), key, "static"),
+    "streams": lambda key: streams(requirements.redis(), key),
     "nats": lambda key: NatsAdapter(requirements.nats(), key),
     "jetstream": jetstream,
 }

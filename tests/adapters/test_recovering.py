@@ -14,6 +14,7 @@ from socketeer.adapters.recovering import RecoveringClusterAdapter
 from socketeer.options import Recovery
 from socketeer.server.server import BaseServer
 from socketeer.testing.adapters import AdapterContract
+from socketeer.testing.inprocess import MemoryCarrier, make_request
 from socketeer.testing.stage import Actor, Stage
 from tests.adapters.log import LogWire, SharedLog, log_nodes
 
@@ -149,6 +150,26 @@ async def test_acknowledgements_queue_behind(scene: Scene) -> None:
     assert scene.ada.client.heard() == []
     scene.wire().resume()
     assert scene.ada.client.heard() == ['42["x",1,"e0"]', '430["done"]']
+
+
+async def test_clients_of_version_2_get_all_in_order_and_without_offsets() -> None:
+    log = SharedLog()
+    (io,) = log_nodes(1, log, connection_state_recovery=True, allow_eio3=True)
+    io.start()
+    carrier = MemoryCarrier()
+    io.engine.open_websocket(make_request(query_string="EIO=3&transport=websocket"), None, carrier)
+    (socket,) = io.sockets.sockets.values()
+    adapter: Any = io.adapter
+    carrier.sent.clear()
+    adapter.wire.paused = True
+    io.emit("x", 1)
+    socket.emit("y", 1)
+    io.emit("z", 1)
+    assert carrier.sent == []
+    adapter.wire.resume()
+    socket.emit("a", 1)
+    assert carrier.sent == ['42["x",1]', '42["y",1]', '42["z",1]', '42["a",1]']
+    await io.close()
 
 
 async def test_it_goes_to_those_who_were_meant_when_it_was_emitted(scene: Scene) -> None:

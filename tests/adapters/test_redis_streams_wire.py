@@ -155,20 +155,18 @@ def test_what_is_no_place_does_not_matter(after: Any) -> None:
 
 
 def test_sessions() -> None:
-    session = StoredSession("s" * 20, "p" * 20, ("a",), {"b": b"\x00"})
-    assert unpack_session(pack_session(session), "p" * 20) == session
-    for forged in (
-        b"",
-        b"!",
-        b"{}",
-        b64encode(b"\xc1"),
-        b64encode(pack_plain({})),
-        pack_session(session)[:-8],
-    ):
+    session = StoredSession("s" * 20, "p" * 20, ("a",), {"b": b"\x00"}, "1-0")
+    kept = StoredSession("s" * 20, "p" * 20, ("a",), {"b": b"\x00"})
+    packed = pack_session(session, "2-0")
+    assert unpack_session(packed, "p" * 20, "1-0") == (kept, "2-0")
+    assert unpack_session(packed, "p" * 20, "0-5") == (kept, None)
+    assert unpack_session(pack_session(session), "p" * 20, "1-0") == (kept, None)
+    garbled = (b"", b"!", b"{}", b64encode(b"\xc1"), b64encode(pack_plain({})), packed[:-8])
+    for forged in (*garbled, pack_session(session, "nowhere")):
         with pytest.raises(PacketError):
-            unpack_session(forged, "p" * 20)
+            unpack_session(forged, "p" * 20, "1-0")
     with pytest.raises(PacketError):
-        unpack_session(pack_session(session), "q" * 20)
+        unpack_session(packed, "q" * 20, "1-0")
 
 
 def test_what_redis_answers() -> None:

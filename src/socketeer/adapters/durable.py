@@ -51,6 +51,8 @@ class Taken(NamedTuple):
     session: StoredSession
     end: str
     """The offset of the last entry of the log at that moment, of whichever namespace."""
+    start: str | None = None
+    """After which entry the client may have missed something, where that is later than its offset: see :func:`start_of`."""
 
 
 #: Gets each entry of a namespace in the order of the log, once; it must not raise.
@@ -91,7 +93,8 @@ class DurableWire(Wire, Protocol):
         ...
 
     async def take(self, pid: str, offset: str) -> Taken | None:
-        """Take a session out of the broker, if it is there and the log has an entry at ``offset``.
+        """Take a session out of the broker, if it is there and the log has all that came after ``offset``, or after
+        :func:`start_of` it.
 
         ``pid`` may be any id. Of all who ask at once, on all nodes, one gets it. What this node has saved before is
         there by then.
@@ -124,9 +127,24 @@ def has_offset(data: Broadcast) -> bool:
     return data.request_id is None and not data.opts.flags.volatile
 
 
-def plain_session(session: StoredSession) -> dict[str, Any]:
-    """A session as the official adapters write it."""
-    return {"sid": session.sid, "pid": session.pid, "rooms": list(session.rooms), "data": session.data}
+def plain_session(session: StoredSession, position: str | None = None) -> dict[str, Any]:
+    """A session as the official adapters write it; with what its node has passed, two things that they do not know."""
+    plain = {"sid": session.sid, "pid": session.pid, "rooms": list(session.rooms), "data": session.data}
+    if position is not None and session.offset is not None:
+        plain |= {"offset": session.offset, "position": position}
+    return plain
+
+
+def start_of(value: Any, offset: str) -> str | None:
+    """Where a client with this offset begins to miss something, as far as its session says.
+
+    One that got the last event which was sent to it has missed nothing until it left, however long ago that event was.
+
+    Raises:
+        PacketError: it is no session.
+    """
+    kept: KeptSession = convert(value, KeptSession)
+    return kept.position if kept.offset == offset else None
 
 
 def parse_session(value: Any, pid: str) -> StoredSession:

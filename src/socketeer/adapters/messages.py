@@ -180,6 +180,10 @@ class KeptSession(msgspec.Struct):
     pid: str
     rooms: list[str | int]
     data: Any = None
+    offset: str | None = None
+    """Of the last event that was sent to the client; official nodes do not say."""
+    position: str | None = None
+    """Of the last entry of the log that its node had passed when the client left."""
 
 
 class ServerSideEmit(_Data):

@@ -182,7 +182,7 @@ class RecoveringClusterAdapter(ClusterAdapter):
         """Send one client something after all that is on its way."""
         if self._waiting:
             self._wait(_Waiting(self._waiting[-1].number, (socket,), message, volatile=volatile))
-        else:
+        elif not volatile or socket.conn.writable():
             socket.conn.send(message)
 
     def hurry(self, socket_id: str) -> None:
@@ -339,12 +339,14 @@ class RecoveringClusterAdapter(ClusterAdapter):
         taken = None if place is None else await durable.take(pid, offset)
         if taken is None or place is None:
             return None
+        got, offset = offset, taken.start or offset
+        place = durable.place(offset) or place
         await durable.reached(taken.end)
         if not self._tail.covers(place):
             await self._read_back(offset, place, recovery)
         if links != self._links or not self._tail.covers(place):
             return None
-        missed = partial(self._missed, taken.session, place, links)
+        missed = partial(self._missed, taken.session, got, place, links)
         return RestoredSession(taken.session, missed, taken=True)
 
     async def _read_back(self, offset: str, place: Place, recovery: Recovery) -> None:
@@ -369,17 +371,17 @@ class RecoveringClusterAdapter(ClusterAdapter):
             if not tail.covers(place) and await durable.holds(offset):
                 tail.extend(place, found, self.nsp.wheel.time())
 
-    def _missed(self, session: StoredSession, place: Place, links: int) -> Sequence[tuple[str, Frame]] | None:
+    def _missed(
+        self, session: StoredSession, got: str, place: Place, links: int
+    ) -> Sequence[tuple[str, Frame]] | None:
         """What a client has missed that is about to be connected; it gets what is on its way, too."""
         if links != self._links or not self._tail.covers(place):
             return None
         socket = self._sockets.get(session.sid)
-        if socket is not None:
+        if isinstance(socket, RecoverableSocket):
+            socket.offset = got
             for item in self._waiting:
-                if (
-                    item.data is not None
-                    and not item.volatile
-                    and concerns(item.data.opts.target(), session.rooms)
-                ):
+                data = None if item.volatile else item.data
+                if data is not None and concerns(data.opts.target(), session.rooms):
                     item.sockets = [*item.sockets, socket]
         return self._tail.since(place, session.rooms)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 #: A URL, or a client whose settings are taken.
 RedisServer: TypeAlias = "str | Redis"
 
+#: One connection.
+Link: TypeAlias = "AbstractConnection"
+
 LOCAL = "redis://127.0.0.1:6379"
 
 #: Bytes of one message, at most: Redis cuts off subscribers for whom more than 32 MB wait.

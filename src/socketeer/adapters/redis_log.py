@@ -11,19 +11,19 @@ import heapq
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from socketeer.adapters.broker import LinkOptions, Outgoing, until_one_ends
-from socketeer.adapters.redis import LOCAL, MAX_MESSAGE, RedisBus, RedisServer
+from socketeer.adapters.redis import LOCAL, MAX_MESSAGE, Link, RedisBus, RedisServer
 from socketeer.adapters.redis_streams_wire import Id, entries_of, fields_of, parse_id, stamped
 from socketeer.errors import BrokerUnavailable
-
-if TYPE_CHECKING:
-    from redis.asyncio.connection import AbstractConnection
 
 #: Seconds that a question waits at most for the entry that went before it, and how many do so at the same time.
 _PATIENCE = 2.0
 _MAX_HELD = 10_000
+
+#: Into how many parts entries are divided that would fill a stream.
+_PARTS = 4
 
 #: How much larger than ours may be what nodes send that have other limits.
 _FOREIGN = 4
@@ -110,13 +110,17 @@ class RedisLog(RedisBus):
         self._max_len = max_len
         self._read_count = read_count
         self._block = block_time
-        self._reader: AbstractConnection | None = None
+        self._reader: Link | None = None
         self._positions: dict[str, Id] = {}
         """What has been read of each stream."""
         self._written: dict[str, str] = {}
         """This node's last entry in each."""
         self._followers: dict[str, Follower] = {}
         """By namespace."""
+        self._followed = asyncio.Event()
+        """Whether anybody follows: who only writes does not read."""
+        self._ahead = 0
+        """Entries that may not have been read here since they were written."""
         self._held: dict[str, list[_Held]] = {}
         """What waits for an entry of a stream, as heaps."""
         self._turns = 0
@@ -127,6 +131,7 @@ class RedisLog(RedisBus):
     def follow(self, nsp: str, follower: Follower) -> None:
         """Tell it each entry of a namespace."""
         self._followers[nsp] = follower
+        self._followed.set()
 
     def unfollow(self, nsp: str, follower: Follower) -> None:
         """Do not tell it any more."""
@@ -163,6 +168,11 @@ class RedisLog(RedisBus):
         if not await future:
             raise BrokerUnavailable(f"{self.health.name}: {stream} could not be read up to {place}")
 
+    def position(self, stream: str) -> str | None:
+        """The id of the last entry that has been read of a stream."""
+        place = self._positions.get(stream)
+        return None if place is None else _text(place)
+
     async def flushed(self) -> None:
         """Wait until what has been published before has reached Redis, or is lost."""
         last = self._last
@@ -177,6 +187,9 @@ class RedisLog(RedisBus):
         self._reader = self._make()
         await self._reader.connect()  # type: ignore[no-untyped-call]
         self._written.clear()  # it may be another stream by now
+        self._ahead, self._followed = 0, asyncio.Event()
+        if self._followers:
+            self._followed.set()
         ends = await self._exchange([("XREVRANGE", name, "+", "-", "COUNT", 1) for name in self._streams])
         for name, reply in zip(self._streams, ends, strict=True):
             if isinstance(reply, Exception):
@@ -192,8 +205,8 @@ class RedisLog(RedisBus):
         if reader is not None:
             await reader.disconnect(nowait=True)
 
-    def _broke(self, error: Exception) -> None:
-        super()._broke(error)
+    def _broke(self, error: Exception, *more: Any) -> None:
+        super()._broke(error, *more)
         self._release_all()
         for follower in list(self._followers.values()):
             follower.away()
@@ -213,9 +226,22 @@ class RedisLog(RedisBus):
         # question has gone out before what comes after it is put into the stream.
         for kept, run in groupby(batch, lambda each: isinstance(each.channel, (Stream, Key))):
             part = list(run)
-            replies = await self._exchange(list(map(self._keep if kept else self._tell, part)))
-            for outgoing, reply in zip(part, replies, strict=True):
-                self._sent(outgoing, reply)
+            step = max(1, self._max_len // _PARTS) if kept else len(part)
+            for at in range(0, len(part), step):
+                await self._send_part(part[at : at + step], self._keep if kept else self._tell)
+
+    async def _send_part(
+        self, part: Sequence[Outgoing], command: Callable[[Outgoing], tuple[Any, ...]]
+    ) -> None:
+        replies = await self._exchange([command(each) for each in part])
+        for outgoing, reply in zip(part, replies, strict=True):
+            self._sent(outgoing, reply)
+        if self._ahead > self._max_len // 2 and self._followers:
+            # What is trimmed before it is read is lost: nodes that are as quick as this one shall keep up.
+            self._ahead = 0
+            for stream, last in list(self._written.items()):
+                with suppress(BrokerUnavailable):
+                    await self.reached(stream, parse_id(last) or (0, 0))
 
     def _keep(self, outgoing: Outgoing) -> tuple[Any, ...]:
         channel = outgoing.channel
@@ -233,6 +259,7 @@ class RedisLog(RedisBus):
             outgoing.accepted()
             if isinstance(outgoing.channel, Stream):
                 self._written[outgoing.channel] = reply.decode()
+                self._ahead += 1
             return
         outgoing.failed(BrokerUnavailable(f"{self.health.name}: {reply}"))
         if isinstance(outgoing.channel, Stream):  # nobody shall wait for it
@@ -245,10 +272,11 @@ class RedisLog(RedisBus):
 
     async def _read(self) -> None:
         reader, milliseconds = self._reader, int(self._block * 1000)
+        await self._followed.wait()
         head: tuple[str | int, ...]
         head = ("XREAD", "COUNT", self._read_count, "BLOCK", milliseconds, "STREAMS", *self._streams)
         while reader is not None:
-            places = [f"{place[0]}-{place[1]}" for place in map(self._positions.__getitem__, self._streams)]
+            places = [_text(self._positions[name]) for name in self._streams]
             await reader.send_packed_command(reader.pack_commands([(*head, *places)]), check_health=False)
             async with asyncio.timeout(self._block + self.options.ping_timeout):
                 reply: Any = await reader.read_response(disable_decoding=True)
@@ -304,3 +332,7 @@ class RedisLog(RedisBus):
                 del self._held[stream]
         if self._held and self._timer is None:
             self._timer = loop.call_later(_PATIENCE / 4, self._give_up)
+
+
+def _text(place: Id) -> str:
+    return f"{place[0]}-{place[1]}"

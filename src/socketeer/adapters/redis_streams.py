@@ -155,7 +155,7 @@ class StreamsWire(ChannelWire):
     def save(self, session: StoredSession, seconds: float) -> Awaitable[None]:
         """Keep a session."""
         key = Key(self._key(session.pid), max(1, int(seconds * 1000)))
-        return self.bus.publish(key, pack_session(session))
+        return self.bus.publish(key, pack_session(session, self.log.position(self._stream)))
 
     def place(self, offset: str) -> Place | None:
         """Where an entry is."""
@@ -172,15 +172,18 @@ class StreamsWire(ChannelWire):
         )
         found, last, *_, taken = await self.log.ask([*questions, *transaction])
         packed = taken[0] if taken else None
-        if not found or not last or not isinstance(packed, bytes):
+        if not last or not isinstance(packed, bytes):
             return None
         try:
             if len(packed) > self.bus.max_message_size:
                 raise PacketError(f"a session of {len(packed)} bytes, above max_message_size")
-            return Taken(unpack_session(packed, pid), entries_of(last)[0][0])
+            session, start = unpack_session(packed, pid, offset)
         except PacketError as error:
             self.bus.health.reject(error, self._options.session_key_prefix)
             return None
+        if not found and (start is None or not await self.holds(start)):
+            return None
+        return Taken(session, entries_of(last)[0][0], start)
 
     async def read(self, offset: str) -> Page:
         """Some of what comes after an entry."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from socketeer.adapters.codec import decode, from_json, to_json
-from socketeer.adapters.durable import Entry, parse_session, plain_session
+from socketeer.adapters.durable import Entry, parse_session, plain_session, start_of
 from socketeer.adapters.messages import Kind, Message, make
 from socketeer.errors import PacketError
 from socketeer.protocol.msgpack import pack_plain, unpack_plain
@@ -174,22 +174,26 @@ QUESTIONS: Final = frozenset({Kind.BROADCAST, Kind.FETCH_SOCKETS, Kind.SERVER_SI
 # --- sessions -----------------------------------------------------------------------------------------
 
 
-def pack_session(session: StoredSession) -> bytes:
+def pack_session(session: StoredSession, position: str | None = None) -> bytes:
     """A session as official nodes keep it.
 
     Raises:
         TypeError: something in ``socket.data`` cannot be sent.
     """
-    return b64encode(pack_plain(plain_session(session)))
+    return b64encode(pack_plain(plain_session(session, position)))
 
 
-def unpack_session(packed: bytes, pid: str) -> StoredSession:
-    """The session that was asked for.
+def unpack_session(packed: bytes, pid: str, offset: str) -> tuple[StoredSession, str | None]:
+    """The session that was asked for, and its :func:`~socketeer.adapters.durable.start_of`.
 
     Raises:
         PacketError: it is none.
     """
-    return parse_session(_from_base64(packed), pid)
+    value = _from_base64(packed)
+    session, start = parse_session(value, pid), start_of(value, offset)
+    if start is not None and parse_id(start) is None:
+        raise PacketError(f"expected the id of an entry, got {start!r:.100}")
+    return session, start
 
 
 def entries_of(reply: Any) -> Sequence[tuple[str, dict[bytes, bytes]]]:

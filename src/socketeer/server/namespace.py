@@ -32,7 +32,7 @@ from socketeer.server.middleware import Middleware, run_middlewares
 from socketeer.server.operators import Broadcasting, BroadcastOperator
 from socketeer.server.ports import NamespaceHost
 from socketeer.server.published import published
-from socketeer.server.reception import Reception
+from socketeer.server.reception import QueueingSocket, Reception
 from socketeer.server.socket import Socket
 from socketeer.server.v2_clients import is_v2, refusal, socket_id
 
@@ -276,7 +276,8 @@ class Namespace(Broadcasting, SharedListening):
         session = connection.session
         handshake = Handshake(session.request, auth)
         if is_v2(session):
-            self._admit(connection, Socket(socket_id(self.name, session), self, connection, handshake))
+            kind = Socket if self._reception is None else QueueingSocket
+            self._admit(connection, kind(socket_id(self.name, session), self, connection, handshake))
         elif self._reception is not None:
             self._reception.receive(connection, handshake)
         else:

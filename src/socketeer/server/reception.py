@@ -40,7 +40,45 @@ RECOVERABLE_REASONS = frozenset(
 )
 
 
-class RecoverableSocket(Socket):
+class QueueingSocket(Socket):
+    """A socket whose events may be on their way to it by way of a broker: what is sent directly queues behind them."""
+
+    __slots__ = ()
+
+    def __init__(self, socket_id: str, nsp: Home, connection: Connection, handshake: Handshake) -> None:
+        super().__init__(socket_id, nsp, connection, handshake)
+        self.direct = False
+
+    def transmit(self, args: tuple[Any, ...], ack_id: int | None, flags: Flags) -> None:
+        """After what was emitted before."""
+        nsp = self.nsp
+        if not nsp.adapter.behind or not self.connected:
+            super().transmit(args, ack_id, flags)
+            return
+        self.hear_outgoing(args)
+        message = nsp.parser.encode_event(nsp.prefix, ack_id, args, flags.compress)
+        nsp.adapter.send_behind(self, message, flags.volatile)
+
+    def send_ack(self, ack_id: int, args: Sequence[Any]) -> None:
+        """Acknowledge an event of the client, after what was emitted before."""
+        nsp = self.nsp
+        if nsp.adapter.behind:
+            nsp.adapter.send_behind(self, nsp.parser.encode_ack(nsp.prefix, ack_id, tuple(args)))
+        else:
+            super().send_ack(ack_id, args)
+
+    def disconnect(self, close: bool = False) -> Socket:
+        """Disconnect the client; what was emitted to it before is sent first."""
+        if self.connected:
+            self.nsp.adapter.hurry(self.id)
+        return super().disconnect(close)
+
+    def _catch_alls_changed(self) -> None:
+        super()._catch_alls_changed()
+        self.direct = False
+
+
+class RecoverableSocket(QueueingSocket):
     """A socket whose session is kept when its connection breaks.
 
     Attributes:
@@ -62,7 +100,6 @@ class RecoverableSocket(Socket):
             StoredSession(generate_id(), generate_id(), (), {}) if restored is None else restored.session
         )
         super().__init__(session.sid, nsp, connection, handshake)
-        self.direct = False
         self.pid = session.pid
         self.offset = session.offset
         self.recovered = restored is not None
@@ -73,42 +110,18 @@ class RecoverableSocket(Socket):
         if restored is not None:
             nsp.adapter.join(session.sid, session.rooms)
 
-    # --- sending --------------------------------------------------------------------------------
-
     def transmit(self, args: tuple[Any, ...], ack_id: int | None, flags: Flags) -> None:
         """By the adapter, which keeps it for a client that comes back; or as ever, where it is not to be kept.
 
         What a middleware emits is not: the client does not have its private id yet.
         """
-        nsp = self.nsp
-        if ack_id is None and not flags.volatile and self.connected:
-            nsp.adapter.broadcast(Packet(EVENT, nsp.name, args), Target((self.id,), (), flags))
-        elif nsp.adapter.behind and self.connected:
-            self.hear_outgoing(args)
-            message = nsp.parser.encode_event(nsp.prefix, ack_id, args, flags.compress)
-            nsp.adapter.send_behind(self, message, flags.volatile)
-        else:
+        if ack_id is not None or flags.volatile or not self.connected:
             super().transmit(args, ack_id, flags)
-
-    def send_ack(self, ack_id: int, args: Sequence[Any]) -> None:
-        """Acknowledge an event of the client, after what was emitted before."""
-        nsp = self.nsp
-        if nsp.adapter.behind:
-            nsp.adapter.send_behind(self, nsp.parser.encode_ack(nsp.prefix, ack_id, tuple(args)))
         else:
-            super().send_ack(ack_id, args)
-
-    def _catch_alls_changed(self) -> None:
-        super()._catch_alls_changed()
-        self.direct = False
+            nsp = self.nsp
+            nsp.adapter.broadcast(Packet(EVENT, nsp.name, args), Target((self.id,), (), flags))
 
     # --- life -----------------------------------------------------------------------------------
-
-    def disconnect(self, close: bool = False) -> Socket:
-        """Disconnect the client; what was emitted to it before is sent first."""
-        if self.connected:
-            self.nsp.adapter.hurry(self.id)
-        return super().disconnect(close)
 
     def on_connected(self) -> None:
         restored, self._restored = self._restored, None

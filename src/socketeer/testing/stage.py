@@ -136,6 +136,8 @@ class Stage:
         io = self.servers[node]
         client = WireClient(io)
         actor = Actor(io, node, joined=(client, await client.rejoin(namespace, auth)))
+        if isinstance(auth, dict):  # which it knows until the next event
+            actor.offset = auth.get("offset")
         self.actors.append(actor)
         return actor
 
