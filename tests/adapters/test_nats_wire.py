@@ -147,7 +147,8 @@ async def test_the_log_is_read_on_from_an_offset(scene: Scene) -> None:
     assert (list(page.entries), page.last, page.more) == (rest, rest[-1].offset, False)
     assert await one.wire.read(page.last) == ([], page.last, False)
     assert await one.wire.holds(first.offset)
-    assert not await one.wire.holds(other.passed[0].offset if other.passed else f"{one.bus.tag}-2")
+    assert await one.wire.holds(f"{one.bus.tag}-0") is False
+    assert await one.wire.holds(f"{one.bus.tag}-7") is False, "it has not come so far"
     await one.wire.reached(page.last)
     waiting = asyncio.ensure_future(one.wire.reached(f"{one.bus.tag}-8"))
     for number in (4, 5):
@@ -175,7 +176,7 @@ async def test_offsets_that_are_none(scene: Scene) -> None:
         with pytest.raises(BrokerUnavailable):
             await one.wire.read(strange)
     assert await one.wire.take(SESSION.pid, f"{tag}-2") is None
-    assert await one.wire.take(SESSION.pid, f"{tag}-1") == (SESSION, f"{tag}-1"), "it is still there"
+    assert await one.wire.take(SESSION.pid, f"{tag}-1") == (SESSION, f"{tag}-1", None), "it is still there"
 
 
 async def test_of_all_who_ask_for_a_session_one_gets_it(scene: Scene) -> None:
@@ -188,6 +189,28 @@ async def test_of_all_who_ask_for_a_session_one_gets_it(scene: Scene) -> None:
     taken = await asyncio.gather(*(node.wire.take(SESSION.pid, offset) for node in nodes * 3))
     assert [each.session for each in taken if each is not None] == [SESSION]
     assert await nodes[1].wire.take(SESSION.pid, offset) is None
+
+
+async def test_who_has_got_everything_needs_no_older_broadcasts(scene: Scene) -> None:
+    """The last event for a client may be long gone from the log: its session says that it has missed nothing since."""
+    one, other = await scene.node(), await scene.node(nsp="/other")
+    await one.wire.append(EVENT, 1)
+    for number in range(2, 5):
+        await one.wire.append(EVENT, number)
+    await until(lambda: len(one.passed) == 4)
+    tag = one.bus.tag
+    session = StoredSession("sid", "p", (), {}, f"{tag}-1")
+    for offset, kept in ((f"{tag}-1", True), (f"{tag}-2", False)):
+        await one.wire.save(session, 60)
+        client = await nats.connect(requirements.nats())
+        await client.jsm().purge_stream(f"{scene.start}-log", seq=4)
+        await client.close()
+        taken = await other.wire.take("p", offset)
+        assert taken is None, "of another namespace"
+        taken = await one.wire.take("p", offset)
+        assert taken == ((StoredSession("sid", "p", (), {}), f"{tag}-4", f"{tag}-4") if kept else None)
+    assert await one.wire.holds(f"{tag}-3")
+    assert not await one.wire.holds(f"{tag}-2")
 
 
 async def test_sessions_that_are_none(scene: Scene) -> None:

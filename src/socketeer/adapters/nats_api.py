@@ -119,10 +119,10 @@ class JetStreamApi:
                 raise
             return await self._ask(f"STREAM.INFO.{name}", {})  # another node was quicker
 
-    async def end(self, stream: str) -> int:
-        """The place of the last message that a stream has ever had."""
-        info = await self._ask(f"STREAM.INFO.{stream}", {})
-        return int(info["state"]["last_seq"])
+    async def bounds(self, stream: str) -> tuple[int, int]:
+        """The places of the first message that a stream still has, and of the last that it has ever had."""
+        state = (await self._ask(f"STREAM.INFO.{stream}", {}))["state"]
+        return int(state["first_seq"]), int(state["last_seq"])
 
     # --- messages -----------------------------------------------------------------------------------
 

@@ -129,14 +129,20 @@ class JetStreamBus(NatsBus):
             "duplicate_window": int(min(self.jetstream.max_age, 1.0) * 1e9),
         }
         again = {"src": f"{self.prefix}.log.*", "dest": f"{self.prefix}.out.{{{{wildcard(1)}}}}"}
-        log = {**common, "name": self.log, "subjects": [f"{self.prefix}.log.*"], "republish": again}
+        log = {
+            **common,
+            "name": self.log,
+            "subjects": [f"{self.prefix}.log.*"],
+            "republish": again,
+            "max_msgs_per_subject": -1,
+        }
         sessions = {
             **common,
             "name": self.sessions,
             "subjects": [f"{self.prefix}.session.*.*"],
             "max_msgs_per_subject": 1,
         }
-        made = await api.stream(log, ("subjects", "republish"))
+        made = await api.stream(log, ("subjects", "republish", "max_msgs_per_subject"))
         await api.stream(sessions, ("subjects", "max_msgs_per_subject"))
         tag = sha256(f"{self.log} {made}".encode()).hexdigest()[:8]
         if tag != self.tag:
@@ -240,7 +246,7 @@ class JetStreamBus(NatsBus):
         """Ask JetStream, too; and whether the last thing that it has stored has come."""
         await super()._ping()
         api = self._asked()
-        end = await api.end(self.log)
+        _, end = await api.bounds(self.log)
         for follower in [each for each in self._followers.values() if each.doubtful(end)]:
             last = await api.last(self.log, follower.channel)
             follower.check(0 if last is None else last.place)
@@ -265,9 +271,10 @@ class JetStreamBus(NatsBus):
         """Take a session out; of all who try, one is told that it has."""
         return await self._tried(self._asked().take_out(self.sessions, place))
 
-    async def at(self, place: int) -> Stored | None:
-        """The broadcast at a place."""
-        return await self._tried(self._asked().at(self.log, place))
+    async def holds(self, place: int) -> bool:
+        """Whether the log still has all broadcasts that came after a place, and has come so far."""
+        first, end = await self._tried(self._asked().bounds(self.log))
+        return first - 1 <= place <= end
 
     async def read(self, channel: str, start: int) -> Reading:
         """Some of the broadcasts on a channel, from a place on."""
@@ -298,7 +305,7 @@ class _Acks:
     def __call__(self, _reply: bytes, data: bytes, headers: bytes | None) -> None:
         self._left -= 1
         if headers is not None or b'"error"' in data:
-            said = data or (headers or b"")[:100]
+            said = data or b"no server stores it at the moment"
             self._error = f"JetStream: {said[:300].decode(errors='replace').strip()}"
         if self._left <= 0 or self._error is not None:
             self._done.set()

@@ -127,7 +127,7 @@ class NatsLink(Client):
         pong = asyncio.get_running_loop().create_future()
         self._pongs.append(pong)
         await self._write([*lines, b"PING\r\n"])
-        await pong
+        await asyncio.shield(pong)  # a pong for one that was cancelled would end nats-py's reader
         if self._trouble is not None:  # it was told before the answer
             raise self._trouble
 

@@ -15,7 +15,16 @@ from typing import Any, Final
 from socketeer.adapters.bus import Bus
 from socketeer.adapters.channels import ChannelWire
 from socketeer.adapters.codec import decode, encode
-from socketeer.adapters.durable import Entry, Page, Passed, Place, Taken, parse_session, plain_session
+from socketeer.adapters.durable import (
+    Entry,
+    Page,
+    Passed,
+    Place,
+    Taken,
+    parse_session,
+    plain_session,
+    start_of,
+)
 from socketeer.adapters.messages import Kind, Message, parse
 from socketeer.adapters.nats_bus import token
 from socketeer.adapters.nats_follower import Follower
@@ -121,12 +130,9 @@ class JetStreamWire(NatsWire):
         return Page(entries, self._offset(last), reading.more)
 
     async def holds(self, offset: str) -> bool:
-        """Whether the entry at an offset is still there, and so all that came after it."""
+        """Whether all that came after an offset is still there."""
         place = self._place(offset)
-        if place is None:
-            return False
-        found = await self._log.at(place)
-        return found is not None and found.subject == self._logged
+        return place is not None and await self._log.holds(place)
 
     async def reached(self, offset: str) -> None:
         """Wait until what is there up to an offset has been given on."""
@@ -158,28 +164,31 @@ class JetStreamWire(NatsWire):
 
     def save(self, session: StoredSession, seconds: float) -> Awaitable[None]:
         """Keep a session for so long."""
+        position = None if self._follower is None else self._follower.position
+        plain = plain_session(session, self._offset(position) if position else None)
         until = int((time.time() + seconds) * 1000)
-        return self.bus.publish(
-            self._session(session.pid), encode({**plain_session(session), "until": until})
-        )
+        return self.bus.publish(self._session(session.pid), encode({**plain, "until": until}))
 
     async def take(self, pid: str, offset: str) -> Taken | None:
-        """Take a session out, if it is there and the log has an entry at the offset."""
+        """Take a session out, if it is there and the log has all that its client may have missed."""
         if self._place(offset) is None:
             return None
         log, channel = self._log, self._session(pid)
         await log.flushed()
-        found, held, end = await asyncio.gather(
-            log.session(channel), self.holds(offset), log.last(self._logged)
-        )
-        if found is None or not held or end is None or not await log.take_out(found.place):
+        found, end = await asyncio.gather(log.session(channel), log.last(self._logged))
+        if found is None or end is None:
             return None
         try:
-            session = self._unpacked(decode(found.payload), pid)
+            value = decode(found.payload)
+            session, start = self._unpacked(value, pid), start_of(value, offset)
         except PacketError as error:
             self.bus.health.reject(error, channel)
+            await log.take_out(found.place)
             return None
-        return None if session is None else Taken(session, self._offset(end.place))
+        if session is None or not (await self.holds(offset) or (start and await self.holds(start))):
+            return None
+        taken = await log.take_out(found.place)
+        return Taken(session, self._offset(end.place), start) if taken else None
 
     def _unpacked(self, value: Any, pid: str) -> StoredSession | None:
         """The session, if its time is not up."""
