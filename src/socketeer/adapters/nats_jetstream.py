@@ -20,6 +20,7 @@ from socketeer.adapters.broker import LinkOptions, Outgoing
 from socketeer.adapters.nats_api import JetStreamApi, Reading, Refusal, Stored
 from socketeer.adapters.nats_bus import LOCAL, MAX_MESSAGE, NatsBus, NatsServer
 from socketeer.adapters.nats_follower import Follower, Place
+from socketeer.adapters.together import until_one_ends
 from socketeer.checks import positive, whole
 from socketeer.errors import BrokerUnavailable, OptionError, PacketError
 

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from socketeer.engine.carriers.asgi import AsgiCarrier
 from socketeer.engine.carriers.base import Carrier
 from socketeer.engine.http.message import Request, Response
+from socketeer.engine.relay import Passage
 from socketeer.engine.request import BAD_REQUEST, RequestRefused
 from socketeer.engine.server import EngineServer
 from socketeer.engine.session import Session
@@ -55,8 +56,8 @@ CLOSERS: Final = "socketeer.closers"
 class Admission(NamedTuple):
     """What a WebSocket handshake is answered with that is let in."""
 
-    session: Session | None
-    """The session that it wants to join."""
+    session: Session | Passage | None
+    """The session that it wants to join, here or on another node."""
     headers: dict[str, str]
     codec: Codec | None
     """What compresses its messages, if anything."""
