@@ -20,7 +20,7 @@ const talk = (number) =>
     });
     const isReady = () => (ready.add(number), ready.size === total && everybody());
     socket.on("connect", () => {
-      if (transports.length === 1) isReady();
+      if (transports.length === 1 || socket.io.engine.transport.name === "websocket") isReady();
       else socket.io.engine.once("upgrade", isReady);
     });
     sockets.set(number, socket);

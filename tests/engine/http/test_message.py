@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,6 +55,19 @@ def test_headers_and_query_are_read_once() -> None:
     asked = request("sid=a", [("host", "a.example")])
     assert asked.headers is asked.headers
     assert asked.query is asked.query
+
+
+async def test_a_body_that_came_with_its_request_is_one_piece() -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield b"in "
+        yield b"pieces"
+
+    asked = request()
+    assert [piece async for piece in asked.pieces()] == []
+    asked.body = body
+    assert [piece async for piece in asked.pieces()] == [b"in ", b"pieces"]
+    asked.body, asked.whole = None, b"whole"
+    assert [piece async for piece in asked.pieces()] == [b"whole"]
 
 
 def test_url_has_the_query_string_if_there_is_one() -> None:

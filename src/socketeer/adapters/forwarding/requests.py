@@ -203,9 +203,8 @@ class Asking(Opened):
 
     async def _send_body(self) -> None:
         await self._accepted
-        assert self.request.body is not None  # noqa: S101 - else it would not follow
         try:
-            async for piece in self.request.body():
+            async for piece in self.request.pieces():
                 if piece:
                     self.out.put(MORE, piece)
                     await self.out.below(WINDOW)
@@ -236,7 +235,7 @@ async def small_body(request: Request, patience: float) -> bytes:
         ConnectionError: the client has gone before the end of it.
         TimeoutError: it takes longer than ``patience``.
     """
-    if request.method != "POST" or request.body is None:
+    if request.method != "POST":
         return b""
     async with asyncio.timeout(patience):
         body = await read_body(request, int(request.headers["content-length"]))

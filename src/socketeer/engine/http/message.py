@@ -51,6 +51,18 @@ class Request:
     whole: bytes | None = None
     """The body, where all of it has come with the request; then there is no ``body``."""
 
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body, as it arrives.
+
+        Raises:
+            ConnectionError: the client went away before the end of it.
+        """
+        if self.whole is not None:
+            yield self.whole
+        elif self.body is not None:
+            async for piece in self.body():
+                yield piece
+
     @_Lazy
     def headers(self) -> dict[str, str]:
         """The headers by lower-case name; several of one name are joined by a comma, the Cookie's by ``; ``."""

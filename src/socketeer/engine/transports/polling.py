@@ -312,11 +312,10 @@ async def read_body(request: Request, limit: int) -> bytes | None:
     if not declared.isdecimal() or len(declared) > 15 or int(declared) > limit:
         return None
     body = bytearray()
-    if request.body is not None:
-        async for piece in request.body():
-            body += piece
-            if len(body) > limit:
-                return None
+    async for piece in request.pieces():
+        body += piece
+        if len(body) > limit:
+            return None
     return bytes(body)
 
 
