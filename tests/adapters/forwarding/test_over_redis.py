@@ -1,4 +1,4 @@
-"""The same over the real Redis, with either of its channels, and over a hub of one machine."""
+"""The same over the real Redis, with either kind of its channels."""
 
 from __future__ import annotations
 
