@@ -125,20 +125,24 @@ def main() -> None:
     parser.add_argument("--works", default=",".join(CONNECTIONS))
     options = parser.parse_args()
     load = build()
-    print(
-        "| work | workers | CPU µs per message | of these the parent's | messages per second | against none |"
+    _row(
+        "work", "workers", "CPU µs per message", "against none", "the parent's", "messages/s", "against none"
     )
-    print("|---|---:|---:|---:|---:|---:|")
+    _row("---", *["---:"] * 6)
     for work in options.works.split(","):
         found = measure(load, work, options.rounds, options.seconds)
         for workers in WORKERS:
             cost, parent, speed = (statistics.median(each) for each in zip(*found[workers], strict=True))
-            ratio = statistics.median(
-                mine[2] / alone[2] for mine, alone in zip(found[workers], found[0], strict=True)
+            pairs = list(zip(found[workers], found[0], strict=True))
+            dearer, faster = (
+                statistics.median(mine[which] / alone[which] for mine, alone in pairs) for which in (0, 2)
             )
-            print(
-                f"| `{work}` | {workers or 'none'} | {cost:.1f} | {parent:.2f} | {speed:,.0f} | {ratio:.2f} |"
-            )
+            shown = (f"{cost:.1f}", f"{dearer:.2f}", f"{parent:.2f}", f"{speed:,.0f}", f"{faster:.2f}")
+            _row(f"`{work}`", str(workers or "none"), *shown)
+
+
+def _row(*cells: str) -> None:
+    print("|", " | ".join(cells), "|", flush=True)
 
 
 if __name__ == "__main__":

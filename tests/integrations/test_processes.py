@@ -87,6 +87,13 @@ async def test_one_that_is_killed_takes_along_what_it_has_started() -> None:
     await until(lambda: not alive(grandchild), "it ends, too")
 
 
+async def test_one_that_cannot_be_started() -> None:
+    changes: list[Stage] = []
+    with pytest.raises(FileNotFoundError):
+        Process(1, ["/no/such/program"], [[]], "/bus", lambda: changes.append(Stage.ENDED))
+    assert changes == []
+
+
 def test_what_starts_this_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     main = ModuleType("__main__")
     monkeypatch.setitem(sys.modules, "__main__", main)

@@ -67,6 +67,8 @@ def _supervise(target: str, host: str, port: int, workers: int) -> None:
         run_loop(Supervisor(plan, lambda url: _announce(target, url)).run())
     except WorkersFailed as failed:
         raise Trouble(str(failed), "What was logged above says why.") from None
+    except OSError as error:  # of the port, if somebody has taken it since; or there can be no more processes
+        raise Trouble(f"no workers on {host}:{port}: {error}") from None
 
 
 def _announce(target: str, url: str) -> None:

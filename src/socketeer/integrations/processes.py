@@ -91,8 +91,12 @@ class Process:
         """False: it has ended before it served."""
         self.ended = asyncio.Event()
         self._control, theirs = socket.socketpair()
-        with theirs:
-            self._popen = self._start(command, theirs, places, bus)
+        try:
+            with theirs:
+                self._popen = self._start(command, theirs, places, bus)
+        except BaseException:
+            self._control.close()
+            raise
         self._control.setblocking(False)
         self._loop.add_reader(self._control.fileno(), self._read)
         # uvloop keeps SIGCHLD for itself.

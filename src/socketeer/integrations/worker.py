@@ -165,7 +165,7 @@ class WorkerServer(UvicornServer):
             await begin()
             await self._worker.settled()
 
-        self.lifespan.startup = begin_and_settle  # type: ignore[method-assign]
+        self.lifespan.startup = begin_and_settle
         await super().startup(sockets)
 
     def _serves(self) -> None:
@@ -192,10 +192,9 @@ class WorkerServer(UvicornServer):
 
     async def _accept(self, sock: socket.socket) -> asyncio.Server:
         config = self.config
+        make: Any = config.http_protocol_class
         return await asyncio.get_running_loop().create_server(
-            lambda: config.http_protocol_class(  # type: ignore[call-arg]
-                config=config, server_state=self.server_state, app_state=self.lifespan.state
-            ),
+            lambda: make(config=config, server_state=self.server_state, app_state=self.lifespan.state),
             sock=sock.dup(),
             ssl=config.ssl,
             backlog=config.backlog,
