@@ -1,10 +1,11 @@
 """What it costs that a request lands on a node which does not own its session: CPU time and latency, beside a direct one.
 
     python -m benchmarks.forwarding [--url redis://127.0.0.1:6379] [--rounds 5]
+    python -m benchmarks.forwarding --local
 
-Two servers in processes of their own, over Redis. One client at a time: over long-polling a POST with an event and the
+Two servers in processes of their own, over Redis, or over a hub as workers have it. One client at a time: over long-polling a POST with an event and the
 GET that fetches the answer, over WebSocket an event and its acknowledgement, each by the owner and by the other
-node, in turns. CPU time is that of both servers, by the kernel's accounting; Redis's own is not in it.
+node, in turns. CPU time is that of both servers, by the kernel's accounting; that of Redis or of the hub is not in it.
 """
 
 from __future__ import annotations
@@ -22,14 +23,18 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from socketeer.adapters.local_hub import Hub
+
 TURNS = 400
 """Exchanges in one slice."""
 
 SERVER = """
 import sys
 from socketeer import Server
-from socketeer.adapters import RedisAdapter
-io = Server(adapter=RedisAdapter(*sys.argv[1:]), ping_interval=600)
+from socketeer.adapters.local import LocalAdapter
+from socketeer.adapters.redis import RedisAdapter
+kind, where, key = sys.argv[1:]
+io = Server(adapter={"local": LocalAdapter, "redis": RedisAdapter}[kind](where, key), ping_interval=600)
 @io.on("connection")
 def connection(socket):
     @socket.on("echo")
@@ -158,17 +163,26 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--url", default="redis://127.0.0.1:6379")
+    parser.add_argument("--local", action="store_true")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    command = [sys.executable, "-c", SERVER, options.url, f"bench-{secrets.token_hex(8)}"]
-    servers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    asyncio.run(run(options))
+
+
+async def run(options: argparse.Namespace) -> None:
+    hub = Hub()
+    where = ["local", await hub.start()] if options.local else ["redis", options.url]
+    command = [sys.executable, "-c", SERVER, *where, f"bench-{secrets.token_hex(8)}"]
+    servers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]  # noqa: ASYNC220
     try:
-        ports = [int((each.stdout.readline() if each.stdout else "").rpartition(":")[2]) for each in servers]
-        asyncio.run(measure(ports, [each.pid for each in servers], options.rounds))
+        urls = [await asyncio.to_thread(each.stdout.readline) for each in servers if each.stdout]
+        ports = [int(url.rpartition(":")[2]) for url in urls]
+        await measure(ports, [each.pid for each in servers], options.rounds)
     finally:
         for server in servers:
             server.kill()
             server.wait()
+        await hub.close()
 
 
 if __name__ == "__main__":

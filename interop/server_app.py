@@ -325,7 +325,7 @@ def hooks(io: Server, log: Log) -> None:
 def make(profile: str, *redis: str) -> Server:
     options = dict(PROFILES[profile])
     if redis:
-        options["adapter"] = adapter = RedisAdapter(*redis)
+        options["adapter"] = adapter = RedisAdapter(redis[0], redis[1])
         if "connection_state_recovery" in options:  # each server recovers its own sessions
             options["adapter"] = type(
                 "", (RecoveringAdapter,), {"bus": adapter.bus, "prefix": adapter.prefix}

@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, TypeVar
 
 from socketeer.engine.admission import OriginWarnings, ask_allow_request
-from socketeer.engine.carriers.base import Carrier
+from socketeer.engine.carriers.base import Carrier, Deaf
+from socketeer.engine.departed import Departed
 from socketeer.engine.emitter import Emitter
 from socketeer.engine.http.cookies import session_cookie
 from socketeer.engine.http.cors import CorsFailed, cors_policy
@@ -68,6 +69,7 @@ class EngineServer(Emitter):
         "_addresses",
         "_closing",
         "_cors",
+        "_departed",
         "_ids",
         "_make_handler",
         "_origins",
@@ -89,6 +91,7 @@ class EngineServer(Emitter):
         self._cors = cors_policy(options.cors)
         self._addresses: Counter[str] = Counter()
         self._closing = False
+        self._departed = Departed()
         self._ids = SessionIds()
         self.generate_id: Callable[[Request], str | Awaitable[str]] = self._ids
         self.relay: Relay | None = None
@@ -183,8 +186,10 @@ class EngineServer(Emitter):
         try:
             response = await self._route(request)
         except RequestRefused as refused:
-            self._refuse(refused)
-            response = refused.response()
+            response = self._departed.answer(refused, self.wheel.time())
+            if response is None:
+                self._refuse(refused)
+                response = refused.response()
         response.headers.update(await self._cors.headers(request))
         self.emit("headers", response.headers, request)
         return response
@@ -203,7 +208,14 @@ class EngineServer(Emitter):
         Raises:
             RequestRefused: there is no such session, or the request does not fit it.
         """
-        return await self._answer(self.session_of(request, websocket=False), request)
+        try:
+            session = self.session_of(request, websocket=False)
+        except RequestRefused as refused:
+            response = self._departed.answer(refused, self.wheel.time())
+            if response is None:
+                raise
+            return response
+        return await self._answer(session, request)
 
     def session_of(self, request: Request, websocket: bool) -> Session:
         """The session that a request which another node has checked belongs to.
@@ -293,7 +305,7 @@ class EngineServer(Emitter):
             Probe(session, session.transport, carrier, base64)
         else:
             # The session has ended meanwhile, or has a WebSocket, or is about to have one: this one goes.
-            carrier.receiver = _Deaf()
+            carrier.receiver = Deaf()
             carrier.close()
 
     # --- both -----------------------------------------------------------------------------------
@@ -363,6 +375,8 @@ class EngineServer(Emitter):
 
     def _forget(self, session: Session) -> None:
         self.sessions.pop(session.id, None)
+        if self.relay is not None:
+            self._departed.add(session)
         address = session.request.address
         self._addresses[address] -= 1
         if self._addresses[address] <= 0:
@@ -384,13 +398,3 @@ class EngineServer(Emitter):
         self._closing = True
         for session in list(self.sessions.values()):
             session.close(discard=True)
-
-
-class _Deaf:
-    """The receiver of a WebSocket that is closed as soon as it is open."""
-
-    def receive_text(self, data: bytes) -> None: ...
-
-    def receive_binary(self, data: bytes) -> None: ...
-
-    def carrier_lost(self, reason: str, description: str) -> None: ...

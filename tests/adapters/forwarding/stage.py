@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from socketeer import Server
+from socketeer import Server, Socket
 from socketeer.adapters.bus import Bus
 from socketeer.adapters.channels import ChannelWire
 from socketeer.adapters.cluster import ClusterAdapter
@@ -50,7 +50,7 @@ class Node:
         self.reasons: list[str] = []
 
         @self.io.on("connection")
-        def connection(socket: Any) -> None:
+        def connection(socket: Socket) -> None:
             @socket.on("echo")
             def echo(value: Any) -> Any:
                 self.heard.append(value)

@@ -144,11 +144,11 @@ class Blind(LoopBus):
     """A bus that does not know who listens."""
 
     async def subscribers(self, channel: str) -> int:
-        raise NotImplementedError
+        raise BrokerUnavailable("it cannot tell")
 
 
 async def test_a_bus_that_cannot_tell_who_listens(nodes: list[Node], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(liveness, "PATIENCE", 0.1)
+    monkeypatch.setattr(liveness, "UNSURE_PATIENCE", 0.1)
     a, b = nodes
     b.bus.__class__ = Blind
     poller = await joined(a)
@@ -163,6 +163,7 @@ class Gone(LoopBus):
     """A bus that goes away when it is asked."""
 
     async def subscribers(self, channel: str) -> int:
+        self.health.away("of the test")
         raise BrokerUnavailable("of the test")
 
 

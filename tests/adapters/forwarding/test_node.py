@@ -11,6 +11,7 @@ import pytest
 from socketeer.adapters.forwarding import Forwarding
 from socketeer.adapters.forwarding import node as node_module
 from socketeer.adapters.forwarding.frames import (
+    OPENING,
     Answered,
     Asked,
     Frame,
@@ -112,7 +113,7 @@ async def test_frames_of_tunnels_that_are_not_there(nodes: list[Node]) -> None:
     a, _ = nodes
     wire = Wire(a)
     for kind in Kind:
-        if kind not in node_module.OPENING:
+        if kind not in OPENING:
             await wire.say(kind, 99, 0)
     assert (a.bus.health.rejected, a.tunnels) == (0, 0)
     assert [each.kind for each in wire.seen] == [Kind.ALIVE, Kind.UNKNOWN, Kind.UNKNOWN]

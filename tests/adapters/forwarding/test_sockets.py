@@ -77,7 +77,7 @@ async def test_whether_to_compress_goes_with_a_message() -> None:
     async with cluster() as (a, b):
         ws = await (await joined(a)).upgraded(b)
         got: list[Message] = []
-        ws.send = got.append  # type: ignore[method-assign]
+        ws.send = got.append  # type: ignore[method-assign,assignment]
         a.io.local.compress(False).emit("n", b"1")
         a.io.local.emit("n", b"2")
         await until(lambda: len(got) == 4)

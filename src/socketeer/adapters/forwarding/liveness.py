@@ -28,6 +28,9 @@ STRANGER_TIMEOUT: Final = 0.25
 #: Seconds that an owner which is there, but busy, may take to say so.
 PATIENCE: Final = 10.0
 
+#: The same where the broker cannot tell whether it is there, but this node has heard of it.
+UNSURE_PATIENCE: Final = 3.0
+
 #: Seconds between looks at the nodes at the other ends.
 TICK: Final = 2.0
 
@@ -95,9 +98,9 @@ class Liveness:
         """
         try:
             return await self._bus.subscribers(self._channel(node_id)) > 0
-        except BrokerUnavailable:
-            raise
-        except Exception as error:  # noqa: BLE001 - a bus need not know
+        except Exception as error:
+            if not self._bus.health.ok:
+                raise BrokerUnavailable(f"{self._bus.health.name}: {error}") from error
             log.debug("the bus does not know who listens: %r", error)
             return None
 
@@ -131,11 +134,13 @@ class Liveness:
         if tunnel.accepted or tunnel.ended:
             return
         peer = self._peers.get(tunnel.peer)
+        patience = PATIENCE
         if listens is None:
             listens = peer is not None and peer.heard is not None
+            patience = UNSURE_PATIENCE
         tunnel.doubts += 1
         if listens and tunnel.doubts == 1:
-            self._engine.wheel.set(tunnel.patience, PATIENCE)
+            self._engine.wheel.set(tunnel.patience, patience)
             return
         tunnel.broken()
         if not listens and peer is not None:

@@ -59,3 +59,13 @@ class Carrier(Protocol):
     def abort(self) -> None:
         """End at once; what is queued is dropped."""
         ...
+
+
+class Deaf:
+    """The receiver of a WebSocket that is closed as soon as it is open."""
+
+    def receive_text(self, data: bytes) -> None: ...
+
+    def receive_binary(self, data: bytes) -> None: ...
+
+    def carrier_lost(self, reason: str, description: str) -> None: ...

@@ -56,6 +56,11 @@ class PollingTransport:
         self._ended: Callable[[], None] | None = None
         """Set when the session closes with the next poll: to be called once that has been answered."""
 
+    @property
+    def left(self) -> bool:
+        """Whether the client itself has said that it closes."""
+        return self._left
+
     # --- outgoing -------------------------------------------------------------------------------
 
     def send(self, message: Message) -> None:
