@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Awaitable, Coroutine, Generator, Sequence
@@ -119,6 +120,8 @@ class BrokerBus(ABC):
         self.health = Health(name)
         self.options = options
         self.max_message_size = max_message_size
+        self.batch_length = sys.maxsize
+        """Messages in one batch, at most."""
         self._users = 0
         self._task: asyncio.Task[None] | None = None
         self._ended: asyncio.Task[None] | None = None
@@ -346,8 +349,8 @@ class BrokerBus(ABC):
                 future.set_exception(error)
 
     async def _send_some(self) -> None:
-        batch, size = [], 0
-        while self._queue and size < _BATCH:
+        batch, size = list[Outgoing](), 0
+        while self._queue and size < _BATCH and len(batch) < self.batch_length:
             outgoing = self._queue.popleft()
             batch.append(outgoing)
             size += len(outgoing.payload)
