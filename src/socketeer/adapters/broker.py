@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Awaitable, Coroutine, Generator, Sequence
@@ -116,12 +115,13 @@ class BrokerBus(ABC):
         max_message_size: bytes of one message that the broker, or its other clients, can bear.
     """
 
+    #: Messages that go to the broker in one batch, at most.
+    batch_length = 1_000_000
+
     def __init__(self, name: str, options: LinkOptions, max_message_size: int) -> None:
         self.health = Health(name)
         self.options = options
         self.max_message_size = max_message_size
-        self.batch_length = sys.maxsize
-        """Messages in one batch, at most."""
         self._users = 0
         self._task: asyncio.Task[None] | None = None
         self._ended: asyncio.Task[None] | None = None
