@@ -125,6 +125,9 @@ class BrokerBus(ABC):
         max_message_size: bytes of one message that the broker, or its other clients, can bear.
     """
 
+    #: Messages that go to the broker in one batch, at most.
+    batch_length = 1_000_000
+
     def __init__(self, name: str, options: LinkOptions, max_message_size: int) -> None:
         self.health = Health(name)
         self.options = options
@@ -363,8 +366,8 @@ class BrokerBus(ABC):
                 future.set_exception(error)
 
     async def _send_some(self) -> None:
-        batch, size = [], 0
-        while self._queue and size < _BATCH:
+        batch, size = list[Outgoing](), 0
+        while self._queue and size < _BATCH and len(batch) < self.batch_length:
             outgoing = self._queue.popleft()
             batch.append(outgoing)
             size += outgoing.size

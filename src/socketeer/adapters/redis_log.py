@@ -23,8 +23,8 @@ from socketeer.errors import BrokerUnavailable
 _PATIENCE = 2.0
 _MAX_HELD = 10_000
 
-#: Into how many parts entries are divided that would fill a stream.
-_PARTS = 4
+#: Messages that go to Redis at once, at most: where questions and entries take turns, each is a way of its own.
+_BATCH = 250
 
 #: How much larger than ours may be what nodes send that have other limits.
 _FOREIGN = 4
@@ -109,6 +109,7 @@ class RedisLog(RedisBus):
         super().__init__(server, sharded=sharded, link=link, max_message_size=max_message_size)
         self._streams = tuple(streams)
         self._max_len = max_len
+        self.batch_length = max(1, min(_BATCH, max_len // 4))
         self._read_count = read_count
         self._block = block_time
         self._reader: Link | None = None
@@ -227,22 +228,18 @@ class RedisLog(RedisBus):
         # question has gone out before what comes after it is put into the stream.
         for kept, run in groupby(batch, lambda each: isinstance(each.channel, (Stream, Key))):
             part = list(run)
-            step = max(1, self._max_len // _PARTS) if kept else len(part)
-            for at in range(0, len(part), step):
-                await self._send_part(part[at : at + step], self._keep if kept else self._tell)
+            replies = await self._exchange(list(map(self._keep if kept else self._tell, part)))
+            for outgoing, reply in zip(part, replies, strict=True):
+                self._sent(outgoing, reply)
 
-    async def _send_part(
-        self, part: Sequence[Outgoing], command: Callable[[Outgoing], tuple[Any, ...]]
-    ) -> None:
-        replies = await self._exchange([command(each) for each in part])
-        for outgoing, reply in zip(part, replies, strict=True):
-            self._sent(outgoing, reply)
+    async def _send_some(self) -> None:
         if self._ahead > self._max_len // 2 and self._followers:
             # What is trimmed before it is read is lost: nodes that are as quick as this one shall keep up.
             self._ahead = 0
             for stream, last in list(self._written.items()):
                 with suppress(BrokerUnavailable):
                     await self.reached(stream, parse_id(last) or (0, 0))
+        await super()._send_some()
 
     def _keep(self, outgoing: Outgoing) -> tuple[Any, ...]:
         channel = outgoing.channel
