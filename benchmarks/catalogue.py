@@ -119,6 +119,13 @@ def peers(baseline: Path | None = None) -> dict[str, Peer]:
             source=source,
             variables=(("SOCKETEER_CARRIER", "picows"),),
         ),
+        Peer(
+            "socketeer-async",
+            "Socketeer with `async def` handlers",
+            "socketeer_async_server.py",
+            ours,
+            source=source,
+        ),
         Peer("node", "Node.js, socket.io with ws", "node_socketio.js", ("socket.io", "ws")),
         Peer(
             "python-socketio",
