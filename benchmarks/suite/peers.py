@@ -117,6 +117,12 @@ def peers(baseline: Path | None = None) -> dict[str, Peer]:
             title="Socketeer without the native lane",
             variables=(("SOCKETEER_CARRIER", "picows"),),
         ),
+        replace(
+            server,
+            name="socketeer-async",
+            title="Socketeer, `async def`",
+            script="socketeer_async_server.py",
+        ),
         Peer("node", "Node.js", "node_socketio.js", ("socket.io", "ws"), "node"),
         Peer("bun", "Bun", "bun_socketio.js", ("bun", "socket.io", "@socket.io/bun-engine"), "bun"),
         Peer(
