@@ -123,4 +123,4 @@ async def test_without_jetstream_it_is_said(tmp_path: Path) -> None:
             await JetStreamApi(link).stream({"name": "x", "subjects": ["x"]}, ())
         await link.abort()
     finally:
-        server.kill()
+        server.stop()

@@ -49,7 +49,7 @@ PINGING = LinkOptions(
 def server(tmp_path: Path) -> Iterator[NatsServer]:
     made = NatsServer(tmp_path)
     yield made
-    made.kill()
+    made.stop()
 
 
 def health(io: BaseServer) -> Health:
@@ -114,7 +114,7 @@ async def test_a_server_that_is_killed_and_comes_back(
         first = stage.servers[0]
         for round_ in range(2):
             caplog.clear()
-            server.kill()
+            server.stop()
             await until(lambda: not any(health(io).ok for io in stage.servers))
             assert health(first).reason
             with pytest.raises(BrokerUnavailable, match="NATS at 127"):
@@ -146,7 +146,7 @@ async def test_a_question_while_the_server_is_away_has_the_answers_of_this_node(
     server.start()
     async with cluster(server.url, server.url) as stage:
         await whole(stage)
-        server.kill()
+        server.stop()
         await until(lambda: not health(stage.servers[0]).ok)
         asking = asyncio.ensure_future(stage.servers[0].timeout(0.3).emit_with_ack("q"))
         await stage.answers(stage.actors[0])
@@ -205,6 +205,14 @@ async def back(stage: Stage, actor: Actor, node: int) -> Actor:
     return await stage.reenter(node, auth={"pid": actor.pid, "offset": actor.offset})
 
 
+async def recovered_in_the_end(stage: Stage, actor: Actor, node: int) -> Actor:
+    """Once more, where its session may not have got there yet."""
+    async with asyncio.timeout(30):
+        while not (found := await back(stage, actor, node)).socket.recovered:
+            found.client.vanish()
+    return found
+
+
 async def test_sessions_and_broadcasts_outlive_the_server(server: NatsServer) -> None:
     """It is killed and started again; what is in a file is there again."""
     server.start()
@@ -214,7 +222,7 @@ async def test_sessions_and_broadcasts_outlive_the_server(server: NatsServer) ->
         actor.client.vanish()
         stage.servers[1].emit("missed", 1, b"\x01")
         await stage.heard()
-        server.kill()
+        server.stop()
         await until(lambda: not any(health(io).ok for io in stage.servers))
         again = await back(stage, actor, 1)
         assert not again.socket.recovered, "nobody can be asked"
@@ -222,8 +230,7 @@ async def test_sessions_and_broadcasts_outlive_the_server(server: NatsServer) ->
         server.start()
         await whole(stage)
         stage.servers[0].emit("missed", 2)
-        recovered = await back(stage, actor, 1)
-        assert recovered.socket.recovered
+        recovered = await recovered_in_the_end(stage, actor, 1)
         assert recovered.id == actor.id
         assert await stage.heard(recovered) == [[["missed", 1, b"\x01"], ["missed", 2]]]
 
@@ -238,7 +245,7 @@ async def test_what_is_gone_with_the_server_is_not_recovered(server: NatsServer)
         actor.client.vanish()
         stage.servers[1].emit("missed", 1)
         await stage.heard()
-        server.kill()
+        server.stop()
         await until(lambda: not any(health(io).ok for io in stage.servers))
         server.start()
         await whole(stage)
@@ -250,7 +257,7 @@ async def test_what_is_gone_with_the_server_is_not_recovered(server: NatsServer)
         assert again.id != actor.id
         other = await client_that_knows_an_offset(stage, 1)
         other.client.vanish()
-        assert (await back(stage, other, 0)).socket.recovered
+        await recovered_in_the_end(stage, other, 0)
 
 
 async def test_a_node_that_was_cut_off_has_its_clients_miss_nothing(server: NatsServer) -> None:
@@ -451,7 +458,7 @@ async def test_over_tls(server: NatsServer, tmp_path: Path) -> None:
         for _ in range(2):
             stage.servers[0].emit("news", b"\x00" * 500_000)
             assert await stage.heard() == [[["news", b"\x00" * 500_000]]] * 2
-            server.kill()
+            server.stop()
             await until(lambda: not any(health(io).ok for io in stage.servers))
             server.start()
             await whole(stage)

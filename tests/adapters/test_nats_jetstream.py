@@ -30,7 +30,7 @@ PINGING = LinkOptions(reconnection_delay=0.02, reconnection_delay_max=0.1, ping_
 def server(tmp_path: Path) -> Iterator[NatsServer]:
     made = NatsServer(tmp_path)
     yield made
-    made.kill()
+    made.stop()
 
 
 @pytest.mark.parametrize(
@@ -220,4 +220,4 @@ async def test_no_jetstream(tmp_path: Path) -> None:
         lambda: "JetStream" in (bus.health.reason or "") or "nobody answers" in (bus.health.reason or "")
     )
     await bus.close()
-    server.kill()
+    server.stop()

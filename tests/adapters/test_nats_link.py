@@ -24,7 +24,7 @@ RULES = 'authorization { users = [ { user: u, password: "p", permissions: { publ
 def server(tmp_path: Path) -> Iterator[NatsServer]:
     made = NatsServer(tmp_path)
     yield made
-    made.kill()
+    made.stop()
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ async def test_the_end_of_the_server_ends_it(server: NatsServer) -> None:
     server.start()
     link = await connected(server)
     ending = asyncio.ensure_future(link.ended())
-    server.kill()
+    server.stop()
     async with asyncio.timeout(PATIENCE):
         with pytest.raises(Exception, match=r"(?i)eof|reset"):
             await ending

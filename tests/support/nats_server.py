@@ -45,10 +45,17 @@ class NatsServer:
         """Start it; it may take a moment until it listens."""
         self._process = subprocess.Popen(self._command, cwd=self.folder, stderr=subprocess.DEVNULL)
 
-    def kill(self) -> None:
-        """End it with SIGKILL."""
+    def shutdown(self) -> None:
+        """End it in good order."""
+        self._end(signal.SIGTERM)
+
+    def stop(self) -> None:
+        """Kill it, if it runs."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, how: signal.Signals) -> None:
         if self._process is not None:
-            self._process.kill()
+            self._process.send_signal(how)
             self._process.wait(10)
             self._process = None
 
