@@ -38,6 +38,7 @@ class Peer:
     is_client: bool = False
     source: Path | None = None  # put before the installed packages
     variables: tuple[tuple[str, str], ...] = ()  # of its environment
+    only: tuple[str, ...] = ()  # the loads that it has handlers for; empty: all
 
     @property
     def raw(self) -> bool:
@@ -50,6 +51,8 @@ class Peer:
 
     def can(self, work: Work) -> bool:
         if self.is_client != work.measures_client:
+            return False
+        if self.only and (work.kind is not Kind.SLICES or work.load not in self.only):
             return False
         return not self.loads or (work.kind is Kind.SLICES and work.load in self.loads)
 
@@ -122,6 +125,7 @@ def peers(baseline: Path | None = None) -> dict[str, Peer]:
             name="socketeer-async",
             title="Socketeer, `async def`",
             script="socketeer_async_server.py",
+            only=("echo", "pipe"),
         ),
         Peer("node", "Node.js", "node_socketio.js", ("socket.io", "ws"), "node"),
         Peer("bun", "Bun", "bun_socketio.js", ("bun", "socket.io", "@socket.io/bun-engine"), "bun"),
