@@ -48,6 +48,14 @@ async def test_a_post_is_refused() -> None:
         await poller.desk.engine.answer(make_request(poller.query, "POST", body=b"40"))
 
 
+async def test_not_where_its_poll_has_come() -> None:
+    poller = await in_cluster().polling()
+    poll = await poller.begin()
+    await poller.post(b"1")
+    assert (await poll).body == b"6"
+    assert (await poller.get()).status == 400
+
+
 async def test_only_for_a_moment() -> None:
     poller = await left()
     poller.desk.clock.advance(departed_module.MOMENT)

@@ -31,9 +31,9 @@ class Departed:
         self._left: dict[str, float] = {}
 
     def add(self, session: Session) -> None:
-        """A session has ended; it is remembered if its client has said goodbye over long-polling."""
+        """A session has ended; it is remembered if its client has said goodbye and its poll has not come."""
         transport = session.transport
-        if not isinstance(transport, PollingTransport) or not transport.left or session.protocol != 4:
+        if not isinstance(transport, PollingTransport) or not transport.left_alone or session.protocol != 4:
             return
         now = session.wheel.time()
         while self._left:

@@ -57,9 +57,9 @@ class PollingTransport:
         """Set when the session closes with the next poll: to be called once that has been answered."""
 
     @property
-    def left(self) -> bool:
-        """Whether the client itself has said that it closes."""
-        return self._left
+    def left_alone(self) -> bool:
+        """Whether the client has said that it closes, and none of its polls waits here."""
+        return self._left and self._waiter is None
 
     # --- outgoing -------------------------------------------------------------------------------
 
