@@ -94,7 +94,7 @@ class Direct:
             scope=_Scope(head, self._path, client, secure, body is None),
             whole=body,
         )
-        request.headers = fields.headers.copy()
+        vars(request)["headers"] = fields.headers.copy()
         return request
 
 
