@@ -17,6 +17,7 @@ from socketeer.adapters.broker import LinkOptions, Outgoing
 from socketeer.adapters.redis import LOCAL, MAX_MESSAGE, Link, RedisBus, RedisServer
 from socketeer.adapters.redis_streams_wire import Id, entries_of, fields_of, parse_id, stamped
 from socketeer.adapters.together import until_one_ends
+from socketeer.client.reconnect import Backoff
 from socketeer.errors import BrokerUnavailable
 
 #: Seconds that a question waits at most for the entry that went before it, and how many do so at the same time.
@@ -207,8 +208,8 @@ class RedisLog(RedisBus):
         if reader is not None:
             await reader.disconnect(nowait=True)
 
-    def _broke(self, error: Exception, *more: Any) -> None:
-        super()._broke(error, *more)
+    def _broke(self, error: Exception, backoff: Backoff) -> None:
+        super()._broke(error, backoff)
         self._release_all()
         for follower in list(self._followers.values()):
             follower.away()
