@@ -101,6 +101,36 @@ def make_ack(socket: Answering, ack_id: int | None) -> Ack | None:
     return None if ack_id is None else Ack(_AckSender(socket, ack_id))
 
 
+class _ResultSender:
+    """Acknowledges an event by what its only handler returns."""
+
+    __slots__ = ("_id", "_socket")
+
+    def __init__(self, socket: Answering, ack_id: int) -> None:
+        self._socket = socket
+        self._id = ack_id
+
+    def __call__(self, result: Any) -> None:
+        self._socket.send_ack(self._id, pack(result))
+
+
+def run_only(
+    socket: Answering,
+    handler: Handler,
+    event: Any,
+    args: Sequence[Any],
+    ack_id: int | None,
+    on_error: OnError,
+) -> None:
+    """Call the only handler that an event has: what :func:`run_handlers` does, by the shortest way."""
+    if ack_id is None:
+        run_handler(handler, event, args, None, None, on_error)
+    elif handler.signature.takes_ack:
+        run_handler(handler, event, args, make_ack(socket, ack_id), None, on_error)
+    else:
+        run_handler(handler, event, args, None, _ResultSender(socket, ack_id), on_error)
+
+
 def run_catch_alls(
     handlers: Iterable[Handler], args: Sequence[Any], ack: Ack | None, on_error: OnError
 ) -> None:

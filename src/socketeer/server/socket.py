@@ -19,6 +19,7 @@ from socketeer.messaging.dispatch import (
     run_for,
     run_handler,
     run_handlers,
+    run_only,
 )
 from socketeer.messaging.handlers import Ack, HandlerTable, Payload
 from socketeer.messaging.listening import M, SocketListening, Watch
@@ -307,12 +308,20 @@ class Socket(SocketListening, Others):
         event = args.pop(0)
         handlers = self._handlers.take(event)
         shared = self.nsp.socket_handlers
-        if shared is not None and (common := shared.get(event)):
-            run_for(self, common, handlers, event, args, ack or make_ack(self, ack_id), self._handler_failed)
-        elif ack_id is None and len(handlers) == 1:
-            run_handler(handlers[0], event, args, None, None, self._handler_failed)
-        elif handlers:
-            run_handlers(handlers, event, args, ack or make_ack(self, ack_id), self._handler_failed)
+        common = None if shared is None else shared.get(event)
+        failed = self._handler_failed
+        if not common:
+            if ack is None and len(handlers) == 1:
+                if ack_id is None:  # at once: by far the most
+                    run_handler(handlers[0], event, args, None, None, failed)
+                else:
+                    run_only(self, handlers[0], event, args, ack_id, failed)
+            elif handlers:
+                run_handlers(handlers, event, args, ack or make_ack(self, ack_id), failed)
+        elif ack is None and len(common) == 1 and not handlers:
+            run_only(self, common[0], event, (self, *args), ack_id, failed)
+        else:
+            run_for(self, common, handlers, event, args, ack or make_ack(self, ack_id), failed)
 
     def send_ack(self, ack_id: int, args: Sequence[Any]) -> None:
         """Acknowledge an event of the client."""
