@@ -64,9 +64,9 @@ class RoundRobin:
         tasks: list[asyncio.Future[Any]] = []
         self.waiting[port] += 1
         try:
-            back.write("\r\n".join([first, *lines, "", ""]).encode("latin-1"))
+            head = "\r\n".join([first, *lines, "", ""]).encode("latin-1")
             answer = asyncio.ensure_future(self._answer(there, first, sid, port))
-            ahead = asyncio.ensure_future(_ahead(reader, back, headers))
+            ahead = asyncio.ensure_future(_ahead(reader, back, head, headers))
             tasks += answer, ahead
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if not answer.done() and not ahead.result():
@@ -105,8 +105,14 @@ def _without_close(head: bytes) -> bytes:
     return b"\r\n".join(lines)
 
 
-async def _ahead(reader: asyncio.StreamReader, back: asyncio.StreamWriter, headers: dict[str, str]) -> bytes:
-    """Pass the body on; then the first byte of what comes next, empty where the client has gone."""
+async def _ahead(
+    reader: asyncio.StreamReader, back: asyncio.StreamWriter, head: bytes, headers: dict[str, str]
+) -> bytes:
+    """Pass a request on; then the first byte of what comes next, empty where the client has gone.
+
+    The head goes with the first of the body: a server that refuses the one and closes would reset the connection
+    when the other comes, and its answer would be lost.
+    """
 
     async def on(data: bytes) -> None:
         with contextlib.suppress(OSError):  # the server may have answered, and gone, before it has read all
@@ -120,7 +126,9 @@ async def _ahead(reader: asyncio.StreamReader, back: asyncio.StreamWriter, heade
             if not data:
                 return b""
             left -= len(data)
-            await on(data)
+            await on(head + data)
+            head = b""
+        await on(head)
         while "chunked" in headers.get("transfer-encoding", ""):
             size = await reader.readuntil(b"\r\n")
             await on(size + await reader.readexactly(int(size, 16) + 2))
