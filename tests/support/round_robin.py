@@ -64,9 +64,9 @@ class RoundRobin:
         tasks: list[asyncio.Future[Any]] = []
         self.waiting[port] += 1
         try:
-            back.write("\r\n".join([first, *lines, "", ""]).encode("latin-1"))
+            head = "\r\n".join([first, *lines, "", ""]).encode("latin-1")
             answer = asyncio.ensure_future(self._answer(there, first, sid, port))
-            ahead = asyncio.ensure_future(_ahead(reader, back, headers))
+            ahead = asyncio.ensure_future(_ahead(reader, back, head, headers))
             tasks += answer, ahead
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if not answer.done() and not ahead.result():
@@ -105,8 +105,20 @@ def _without_close(head: bytes) -> bytes:
     return b"\r\n".join(lines)
 
 
-async def _ahead(reader: asyncio.StreamReader, back: asyncio.StreamWriter, headers: dict[str, str]) -> bytes:
-    """Pass the body on; then the first byte of what comes next, empty where the client has gone."""
+async def _ahead(
+    reader: asyncio.StreamReader, back: asyncio.StreamWriter, head: bytes, headers: dict[str, str]
+) -> bytes:
+    """Pass a request on; then the first byte of what comes next, empty where the client has gone.
+
+    The head goes with the first of the body: a server that refuses the one and closes would reset the connection
+    when the other comes, and its answer would be lost.
+    """
+
+    async def on(data: bytes) -> None:
+        with contextlib.suppress(OSError):  # the server may have answered, and gone, before it has read all
+            back.write(data)
+            await back.drain()
+
     left = int(headers.get("content-length", "0"))
     with contextlib.suppress(OSError, asyncio.IncompleteReadError):
         while left:
@@ -114,13 +126,12 @@ async def _ahead(reader: asyncio.StreamReader, back: asyncio.StreamWriter, heade
             if not data:
                 return b""
             left -= len(data)
-            back.write(data)
-            await back.drain()
+            await on(head + data)
+            head = b""
+        await on(head)
         while "chunked" in headers.get("transfer-encoding", ""):
             size = await reader.readuntil(b"\r\n")
-            data = await reader.readexactly(int(size, 16) + 2)
-            back.write(size + data)
-            await back.drain()
+            await on(size + await reader.readexactly(int(size, 16) + 2))
             if int(size, 16) == 0:
                 break
         return await reader.read(1)
@@ -154,31 +165,28 @@ async def _pump(
 async def round_robin(ports: Sequence[int], rule: Rule = in_turns) -> AsyncIterator[tuple[RoundRobin, int]]:
     """The proxy in this loop, and its port."""
     proxy = RoundRobin(ports, rule)
-    tasks: set[asyncio.Task[None]] = set()
+    tasks: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        try:
-            await proxy.serve(reader, writer)
-        except asyncio.CancelledError:
-            pass  # the proxy ends
-        finally:
-            tasks.discard(task)
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.ensure_future(proxy.serve(reader, writer))
+        tasks[task] = writer
+        task.add_done_callback(ended)
+
+    def ended(task: asyncio.Task[None]) -> None:
+        tasks.pop(task).close()
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0)
     try:
         yield proxy, server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        writers = list(tasks.values())
         for task in tuple(tasks):
             task.cancel()
-        if tasks:
-            await asyncio.wait(tuple(tasks))
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for writer in writers:
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
 
 
 @contextlib.contextmanager

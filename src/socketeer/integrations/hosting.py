@@ -128,6 +128,8 @@ class Server(BaseServer):
 
     async def _host(self, server: UvicornServer, sockets: Any = None) -> None:
         self.start()
+        if self._forwarding is not None:
+            await self._forwarding.ready()
         ended = asyncio.Event()
         self._hosts[server] = ended
         try:

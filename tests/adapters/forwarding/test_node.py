@@ -22,6 +22,8 @@ from socketeer.adapters.forwarding.frames import (
     pack_number,
     record,
 )
+from socketeer.adapters.health import LinkState
+from socketeer.errors import BrokerUnavailable
 from tests.adapters.forwarding.stage import Node, Poller, cluster, joined, until
 
 FORGER = "forger"
@@ -210,3 +212,32 @@ async def test_what_travels_of_a_request_is_bounded(nodes: list[Node]) -> None:
     assert len(payloads[0]) < 1000
     assert b"secret" not in payloads[0]
     assert b"accept-encoding" not in payloads[0]
+
+
+async def test_a_node_that_has_only_just_begun_waits_for_its_bus(nodes: list[Node]) -> None:
+    a, b = nodes
+    poller = await joined(a)
+    b.bus.health.state = LinkState.CONNECTING
+    up = asyncio.Event()
+
+    async def settled() -> None:
+        await up.wait()
+        b.bus.health.up()
+
+    b.bus.settled = settled
+    poll = asyncio.create_task(poller.post(b, b'42["echo",1]'))
+    await asyncio.sleep(0)
+    up.set()
+    assert (await poll).status == 200
+
+
+async def test_but_not_for_long(nodes: list[Node]) -> None:
+    a, b = nodes
+    poller = await joined(a)
+    b.bus.health.state = LinkState.CONNECTING
+
+    async def settled() -> None:
+        raise BrokerUnavailable("of the test")
+
+    b.bus.settled = settled
+    assert (await poller.get(b)).status == 503

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from enum import Enum
 from os import urandom
 from typing import Final
@@ -42,11 +43,12 @@ from socketeer.adapters.forwarding.requests import (
 )
 from socketeer.adapters.forwarding.sockets import Bridge, Question, TunnelCarrier
 from socketeer.adapters.forwarding.tunnel import CHUNK, Opened, Outflow, Tunnel
+from socketeer.adapters.health import LinkState
 from socketeer.engine.http.message import Request, Response
 from socketeer.engine.request import BAD_REQUEST, RequestRefused, protocol_of
 from socketeer.engine.server import EngineServer
 from socketeer.engine.transports.polling import TEXT
-from socketeer.errors import PacketError
+from socketeer.errors import BrokerUnavailable, PacketError
 from socketeer.protocol.engineio import NOOP_PACKET
 from socketeer.protocol.ids import generate_node_id
 
@@ -54,6 +56,9 @@ log = logging.getLogger("socketeer")
 
 #: Seconds that polls and answers have to end when the server ends.
 FAREWELL: Final = 1.0
+
+#: Seconds that a node which begins waits for its broker before it lets clients in, and they for it.
+READY_TIMEOUT: Final = 2.0
 
 #: Tunnels at once, at most.
 MOST_TUNNELS: Final = 100_000
@@ -107,6 +112,12 @@ class Forwarding:
         self.bus.subscribe(self._channel(self.node_id), self.receive)
         self.engine.join_cluster(self.node_id, self)
 
+    async def ready(self, timeout: float = READY_TIMEOUT) -> None:
+        """Wait until the other nodes are heard, or for so many seconds."""
+        with suppress(BrokerUnavailable, TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self.bus.settled()
+
     async def leave(self) -> None:
         """Before the sessions end: have the polls that wait here answered; those that come find another node."""
         self._phase = Phase.LEAVING
@@ -155,7 +166,7 @@ class Forwarding:
         if self._phase is Phase.LEAVING and request.method == "GET" and protocol_of(request) == 4:
             await asyncio.sleep(LEAVING_POLL)
             return Response(200, {"content-type": TEXT, "cache-control": "no-store"}, NOOP_PACKET.payload())
-        owner, follows, body = self._owner(request), not fits(request, self.chunk // 2), b""
+        owner, follows, body = await self._owner(request), not fits(request, self.chunk // 2), b""
         failed = 0
         if not follows:
             try:
@@ -177,7 +188,7 @@ class Forwarding:
 
     async def upgrade(self, request: Request) -> Bridge:
         """Have the owner agree."""
-        owner, what = self._owner(request), asked(request)
+        owner, what = await self._owner(request), asked(request)
         question = Question(self, owner, request)
         if not self.adopt(question):
             raise unreachable(request)
@@ -185,7 +196,9 @@ class Forwarding:
         await question.agreed()
         return Bridge(self, owner, request, what)
 
-    def _owner(self, request: Request) -> str:
+    async def _owner(self, request: Request) -> str:
+        if self.bus.health.state in {LinkState.IDLE, LinkState.CONNECTING}:
+            await self.ready()  # this node has only just begun
         owner = owner_of(request.query["sid"])
         if owner is None or self._phase is Phase.CLOSED or not self.bus.health.ok:
             raise unreachable(request)
