@@ -1,4 +1,4 @@
-"""Each example runs as it is; the tutorial's runs in a browser, in tests/browser/test_tutorial.py."""
+"""Each example runs as it is; the tutorial's runs in a browser (tests/browser), the one for two servers with nginx (interop)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,11 @@ def test_each_example_stands_in_the_list_and_is_run_by_a_test() -> None:
     assert set(listed) == names
     tests = "".join(
         path.read_text(encoding="utf-8")
-        for path in (ROOT / "tests" / "test_examples.py", ROOT / "tests" / "browser" / "test_tutorial.py")
+        for path in (
+            ROOT / "tests" / "test_examples.py",
+            ROOT / "tests" / "browser" / "test_tutorial.py",
+            ROOT / "interop" / "test_behind_nginx.py",
+        )
     )
     assert [name for name in names if name.removesuffix(".py") not in tests] == []
 
