@@ -14,8 +14,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
+
+from filelock import FileLock
 
 HERE = Path(__file__).parent
 DEADLINE = 30.0
@@ -64,9 +68,11 @@ def install(npm: str) -> None:
     """
     wanted = (HERE / "package-lock.json").read_bytes()
     stamp = HERE / "node_modules" / ".installed-lock.json"
-    if not (stamp.exists() and stamp.read_bytes() == wanted):
-        subprocess.run([npm, "ci"], cwd=HERE, capture_output=True, text=True, timeout=300, check=True)
-        stamp.write_bytes(wanted)
+    # Tests may run in several processes.
+    with FileLock(Path(gettempdir()) / f"socketeer-interop-{sha256(bytes(HERE)).hexdigest()[:16]}.lock"):
+        if not (stamp.exists() and stamp.read_bytes() == wanted):
+            subprocess.run([npm, "ci"], cwd=HERE, capture_output=True, text=True, timeout=300, check=True)
+            stamp.write_bytes(wanted)
 
 
 class Process:

@@ -1,12 +1,15 @@
-"""What the application says of a new client, and what is said of one from a wrong origin."""
+"""What the application says of a new client or puts around it, and what is said of one from a wrong origin."""
 
 from __future__ import annotations
 
 import inspect
 import logging
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from socketeer.engine.http.message import Request
 from socketeer.engine.request import FORBIDDEN, RequestRefused
+from socketeer.errors import UsageError
 from socketeer.options import AllowRequest
 
 log = logging.getLogger("socketeer")
@@ -50,3 +53,23 @@ class OriginWarnings:
             log.warning(
                 "origin %.200r is not allowed; allow it by Server(cors=Cors(origin=%.200r))", origin, origin
             )
+
+
+def check_middleware(middleware: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """Whether it can be put around an application.
+
+    Raises:
+        UsageError: it is an ``async def``, so no middleware but an application.
+        TypeError: it cannot be called with an application and these options.
+    """
+    if inspect.iscoroutinefunction(middleware):
+        raise UsageError(
+            f"engine.use({middleware.__name__}): expected a middleware class or a function (app) -> app, got "
+            "an async function; for one that takes (request, call_next) use Starlette's BaseHTTPMiddleware"
+        )
+    try:
+        signature = inspect.signature(middleware)
+    except ValueError:  # written in C: it will say so itself
+        pass
+    else:
+        signature.bind(None, **options)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, TypeVar
 
-from socketeer.engine.admission import OriginWarnings, ask_allow_request
+from socketeer.engine.admission import OriginWarnings, ask_allow_request, check_middleware
 from socketeer.engine.carriers.base import Carrier, Deaf
 from socketeer.engine.departed import Departed
 from socketeer.engine.emitter import Emitter
@@ -33,7 +32,6 @@ from socketeer.engine.timers import TimerWheel, loop_wheel
 from socketeer.engine.transports.polling import PollingTransport
 from socketeer.engine.transports.polling_v3 import polling_v3
 from socketeer.engine.transports.websocket import Probe, WebSocketTransport
-from socketeer.errors import UsageError
 from socketeer.options import EngineOptions
 from socketeer.protocol.engineio import ERROR_MESSAGES, open_packet
 from socketeer.protocol.frame import Message
@@ -144,17 +142,7 @@ class EngineServer(Emitter):
             UsageError: it is an ``async def``, so no middleware but an application.
             TypeError: it cannot be called with an application and these options.
         """
-        if inspect.iscoroutinefunction(middleware):
-            raise UsageError(
-                f"engine.use({middleware.__name__}): expected a middleware class or a function (app) -> app, got "
-                "an async function; for one that takes (request, call_next) use Starlette's BaseHTTPMiddleware"
-            )
-        try:
-            signature = inspect.signature(middleware)
-        except ValueError:  # written in C: it will say so itself
-            pass
-        else:
-            signature.bind(None, **options)
+        check_middleware(middleware, options)
         self.middlewares = (*self.middlewares, (middleware, options))
         return middleware
 
