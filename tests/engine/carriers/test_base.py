@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from socketeer.engine.carriers.asgi import AsgiCarrier
-from socketeer.engine.carriers.base import Carrier, Receiver
+from socketeer.engine.carriers.base import Carrier, Deaf, Receiver
 from socketeer.engine.carriers.lane import BUILT
 from socketeer.engine.carriers.picows import PicowsCarrier
-from socketeer.engine.server import _Deaf
 from socketeer.engine.session import Session
 from socketeer.engine.transports.websocket import Probe
 from tests.engine.carriers.line import Audience
@@ -23,7 +22,7 @@ if BUILT or TYPE_CHECKING:
     from socketeer.engine.carriers.lane.carrier import LaneCarrier
 
     CARRIERS = (*CARRIERS, LaneCarrier)
-RECEIVERS: tuple[type[Receiver], ...] = (Session, Probe, Audience, _Deaf)
+RECEIVERS: tuple[type[Receiver], ...] = (Session, Probe, Audience, Deaf)
 
 
 def methods(protocol: type) -> dict[str, inspect.Signature]:
