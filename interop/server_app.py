@@ -354,5 +354,5 @@ def make(profile: str, *redis: str) -> Server:
 
 if __name__ == "__main__":
     profile, *where = sys.argv[1:]
-    workers = int(where.pop()) if len(where) == 1 else 1
+    workers = int(where.pop()) if len(where) == 1 else None
     make(profile, *where).run(port=0, ready=lambda url: say({"url": url}), workers=workers)

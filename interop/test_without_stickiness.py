@@ -34,8 +34,13 @@ def over_redis() -> list[str]:
 #: Subjects whose scenarios hold wherever the sockets of a test are.
 ANYWHERE = {"acks", "binary", "events", "flags", "rooms"}
 
-#: Scenarios of theirs that are about one server, or count on answers within 150 ms.
-OF_ONE_SERVER = {"rooms.to_everyone", "rooms.what_the_adapter_tells", "acks.broadcast_that_runs_out_of_time"}
+#: Scenarios of theirs that are about one server, or count on its being as quick as one.
+OF_ONE_SERVER = {
+    "acks.broadcast_that_runs_out_of_time",
+    "flags.volatile_broadcast",
+    "rooms.to_everyone",
+    "rooms.what_the_adapter_tells",
+}
 
 
 def roams(case: Case) -> bool:

@@ -15,7 +15,8 @@ const socket = io(url, { transports: MODES[mode], reconnectionDelay: 100, reconn
 socket.on("connect", () => {
   const engine = socket.io.engine;
   say({ connected: engine.id, transport: engine.transport.name });
-  engine.on("upgrade", (transport) => say({ upgraded: transport.name }));
+  if (engine.transport.name === "websocket") say({ upgraded: "websocket" });
+  else engine.on("upgrade", (transport) => say({ upgraded: transport.name }));
 });
 socket.on("disconnect", (reason, details) => say({ disconnected: reason, status: details?.description ?? null }));
 socket.onAny((...args) => say({ heard: args }));

@@ -166,8 +166,14 @@ async def round_robin(ports: Sequence[int], rule: Rule = in_turns) -> AsyncItera
     """The proxy in this loop, and its port."""
     proxy = RoundRobin(ports, rule)
     tasks: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+    writers: set[asyncio.StreamWriter] = set()
+    over = False
 
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.add(writer)
+        if over:
+            writer.close()
+            return
         task = asyncio.ensure_future(proxy.serve(reader, writer))
         tasks[task] = writer
         task.add_done_callback(ended)
@@ -179,11 +185,12 @@ async def round_robin(ports: Sequence[int], rule: Rule = in_turns) -> AsyncItera
     try:
         yield proxy, server.sockets[0].getsockname()[1]
     finally:
+        over = True
         server.close()
-        writers = list(tasks.values())
         for task in tuple(tasks):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # those that were just being accepted
         for writer in writers:
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
