@@ -341,7 +341,7 @@ VALUES: list[tuple[Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("value", "seen"), VALUES, ids=lambda each: repr(each)[:40])
+@pytest.mark.parametrize(("value", "seen"), VALUES, ids=lambda each: repr(each).partition(" at 0x")[0][:40])
 def test_value(value: Any, seen: Any) -> None:
     assert arrives(value) == [seen]
     assert arrives({"deep": [value]}) == [{"deep": [seen]}]
