@@ -1,4 +1,5 @@
-"""Faults, done to a real Redis: over the classic format, sharded channels, and nodes that know each other by heartbeats."""
+"""Faults, done to a real Redis: over the classic format, sharded channels, streams, and nodes that know each
+other by heartbeats."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from socketeer.adapters import RedisAdapter, ShardedRedisAdapter
+from socketeer.adapters import RedisAdapter, RedisStreamsAdapter, ShardedRedisAdapter
 from socketeer.adapters.broker import LinkOptions
 from socketeer.adapters.channels import ChannelWire
 from socketeer.adapters.cluster import ClusterAdapter
@@ -41,6 +42,10 @@ def beating(url: str, key: str, link: LinkOptions = QUICK, **options: Any) -> Ad
         )
 
     return adapter
+
+
+def streams(url: str, key: str, link: LinkOptions = QUICK, **options: Any) -> AdapterFactory:
+    return RedisStreamsAdapter(url, key, channel_prefix=key, link=link, **options)
 
 
 class _Redis(Faults):
@@ -226,3 +231,11 @@ class TestHeartbeats(_Redis):
 
     def adapter(self, url: str, key: str, link: LinkOptions, **options: Any) -> AdapterFactory:
         return beating(url, key, link, **options)
+
+
+class TestStreams(_Redis):
+    node = f"{__name__}:streams"
+    test_a_broker_that_is_away_for_half_a_minute = None  # type: ignore[assignment]
+
+    def adapter(self, url: str, key: str, link: LinkOptions, **options: Any) -> AdapterFactory:
+        return streams(url, key, link, **options)
