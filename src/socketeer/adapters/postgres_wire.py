@@ -98,7 +98,7 @@ def opened(payload: bytes) -> bytes:
     if not payload.startswith(_BYTES):
         return payload
     text = payload.rstrip(_SPACES)
-    if not text.endswith(_END):
+    if not text.endswith(_END, len(_BYTES)):
         raise PacketError("an envelope of bytes has no end")
     try:
         return a2b_base64(text[len(_BYTES) : -len(_END)], strict_mode=True)
