@@ -21,16 +21,16 @@ from tests.adapters.postgres_nodes import dropping
 from tests.adapters.redis_nodes import prefix, streams
 from tests.support import requirements
 
-#: Makes the adapter of a node.
-Make: TypeAlias = Callable[[], Any]
+#: Makes the adapter of a node, with a prefix.
+Make: TypeAlias = Callable[[str], Any]
 Engine: TypeAlias = Callable[[], AbstractAsyncContextManager[Make]]
 
 
 def _redis(kind: Callable[[str, str], Any]) -> Engine:
     @asynccontextmanager
     async def engine() -> AsyncIterator[Make]:
-        url, key = requirements.redis(), prefix()
-        yield lambda: kind(url, key)
+        url = requirements.redis()
+        yield lambda key: kind(url, key)
 
     return engine
 
@@ -38,25 +38,30 @@ def _redis(kind: Callable[[str, str], Any]) -> Engine:
 def _postgres(**options: Any) -> Engine:
     @asynccontextmanager
     async def engine() -> AsyncIterator[Make]:
-        channels = prefix()
-        yield lambda: postgres(channels, **options)
+        yield lambda channels: postgres(channels, **options)
 
     return engine
 
 
 @asynccontextmanager
 async def _nats() -> AsyncIterator[Make]:
-    url, start = requirements.nats(), prefix()
-    yield lambda: NatsAdapter(url, start)
+    url = requirements.nats()
+    yield lambda start: NatsAdapter(url, start)
 
 
 @asynccontextmanager
 async def _jetstream() -> AsyncIterator[Make]:
-    start = prefix()
+    used = set[str]()
+
+    def make(start: str) -> Any:
+        used.add(start)
+        return jetstream(start)
+
     try:
-        yield lambda: jetstream(start)
+        yield make
     finally:
-        await remove_streams(start)
+        for start in used:
+            await remove_streams(start)
 
 
 @asynccontextmanager
@@ -64,7 +69,7 @@ async def _local() -> AsyncIterator[Make]:
     hub = Hub()
     path = await hub.start()
     try:
-        yield lambda: LocalAdapter(path)
+        yield lambda start: LocalAdapter(path, start)
     finally:
         await hub.close()
 
@@ -97,9 +102,11 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def nodes(engine: str) -> AsyncIterator[list[Node]]:
+async def three(engine: str) -> AsyncIterator[list[Node]]:
+    """Two of one cluster, and one of another."""
     async with ENGINES[engine]() as make:
-        made = [Node(make()) for _ in range(2)]
+        start = prefix()
+        made = [Node(make(each)) for each in (start, start, f"{start}-other")]
         for node in made:
             node.io.start()
         for node in made:
@@ -107,6 +114,17 @@ async def nodes(engine: str) -> AsyncIterator[list[Node]]:
         yield made
         for node in made:
             await node.io.close()
+
+
+@pytest.fixture
+def nodes(three: list[Node]) -> list[Node]:
+    return three[:2]
+
+
+def channel(node: Node) -> str:
+    forwarding = node.io._forwarding
+    assert forwarding is not None
+    return forwarding._channel(forwarding.node_id)
 
 
 async def test_polling(nodes: list[Node]) -> None:
@@ -142,6 +160,30 @@ async def test_nobodys_session_is_refused_before_an_owner_would_be_doubted(nodes
     answer = await nodes[1].handle("EIO=4&transport=polling&sid=abcdef12345678901234")
     assert (answer.status, json.loads(answer.body)["code"]) == (400, 1)
     assert asyncio.get_running_loop().time() - begun < liveness.PATIENCE
+
+
+async def test_another_cluster_on_the_same_broker_is_not_asked(three: list[Node]) -> None:
+    a, b, other = three
+    poller = await joined(a)
+    heard: list[bytes] = []
+    a.bus.subscribe(channel(a), heard.append)
+    answer = await poller.get(other)
+    assert (answer.status, json.loads(answer.body)["code"]) == (400, 1)
+    assert heard == []
+    assert (await poller.post(b, b'42["echo",1]')).status == 200
+    assert heard
+
+
+async def test_what_is_no_frame_is_counted_and_what_follows_is_heard(nodes: list[Node]) -> None:
+    a, b = nodes
+    wrong = [b"", b"\xf1", b"\xf1" * 100, b"nonsense", b"{}", b"\x81\xa1a\xa1b", b"\xf1\xff" * 40_000]
+    for payload in wrong:
+        b.bus.publish(channel(a), payload)
+    await until(lambda: a.bus.health.rejected == len(wrong))
+    poller = await joined(a)
+    assert (await poller.post(b, b'42["echo",1]')).status == 200
+    await until(lambda: a.heard == [1])
+    assert a.bus.health.ok
 
 
 async def test_an_owner_that_has_died(nodes: list[Node], engine: str) -> None:
