@@ -42,6 +42,12 @@ class TestJetStream(AdapterContract):
 # --- options -----------------------------------------------------------------------------------------
 
 
+def test_what_nodes_call_each_other_begins_with_the_prefix() -> None:
+    made = NatsAdapter(prefix="chat", forwarding=False)
+    assert (made.prefix, made.forwarding) == ("chat", False)
+    assert (NatsAdapter().prefix, NatsAdapter().forwarding) == ("socket.io", True)
+
+
 @pytest.mark.parametrize(
     "server",
     ["http://localhost", "nonsense", "nats://", "nats://h:99999", "", [], [5], 5, None, ["nats://a", "x"]],

@@ -113,6 +113,38 @@ async def test_what_is_published_arrives_in_order(sizes: list[int]) -> None:
         await both.hears(*expected)
 
 
+def frame(number: int, size: int) -> bytes:
+    """What is not of the wire's format."""
+    return b"\xf1\n%d" % number + b"\x00\xff" * (size // 2)
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    sizes=st.lists(
+        st.one_of(st.just(-1), st.integers(0, 100), st.integers(5_900, 6_100), st.integers(0, 300_000)),
+        max_size=200,
+    ),
+    threshold=st.sampled_from([0, 1_000, 8_000]),
+)
+async def test_bytes_arrive_as_they_are_and_in_order(sizes: list[int], threshold: int) -> None:
+    async with pair(payload_threshold=threshold) as both:
+        expected = [
+            b"{%d}" % number if size < 0 else frame(number, size) for number, size in enumerate(sizes)
+        ]
+        for payload in expected:
+            both.publish(payload)
+        await both.hears(*expected)
+        assert both.hearer.health.rejected == 0
+
+
+async def test_equal_bytes_arrive_as_often_as_they_were_sent() -> None:
+    async with pair() as both:
+        for _ in range(500):
+            both.publish(b"\xf1")
+        both.publish(b"")
+        await both.hears(*[b"\xf1"] * 500, b"")
+
+
 async def test_equal_messages_arrive_as_often_as_they_were_sent() -> None:
     async with pair() as both:
         for _ in range(500):
@@ -217,9 +249,9 @@ async def test_one_that_is_refused_takes_no_other_along(caplog: pytest.LogCaptur
         both.publish(b"{1}")
         for payload in (b"{}", HEAD + b"x"):
             with pytest.raises(BrokerUnavailable, match="channel name"):
-                await both.sender.publish("x" * 64, payload)
+                await both.sender.publish("", payload)
             both.publish(b"{2}")
-            wrong = both.sender.publish("x" * 64, payload)
+            wrong = both.sender.publish("", payload)
             both.publish(stored(3)[0])
             with pytest.raises(BrokerUnavailable):
                 await wrong
@@ -232,6 +264,26 @@ async def test_what_is_too_large_is_refused_at_once() -> None:
     async with pair(max_message_size=1_000) as both:
         with pytest.raises(MessageTooLarge, match="max_message_size"):
             both.publish(HEAD + b"x" * 1_000)
+
+
+@pytest.mark.parametrize("start", ["x" * 300, "é" * 30, "a\0b", '"; --'])
+async def test_channels_may_have_any_name(start: str) -> None:
+    name = f"{start}-{prefix()}"
+    async with pair() as both:
+        heard: list[bytes] = []
+        both.hearer.subscribe(name, heard.append)
+        await both.hearer.settled()
+        both.sender.publish(name, b"\xf1")
+        both.sender.publish(name + "x", b"\xf2")
+        await both.sender.publish(name, b"{3}")
+        await until(lambda: len(heard) == 2)
+        assert heard == [b"\xf1", b"{3}"]
+        both.hearer.unsubscribe(name, heard.append)
+        await both.hearer.settled()
+        both.sender.publish(name, b"\xf4")
+        await both.publish(b"{end}")
+        await both.hears(b"{end}")
+        assert len(heard) == 2
 
 
 async def test_a_channel_that_cannot_be_listened_to_is_told(caplog: pytest.LogCaptureFixture) -> None:
@@ -311,6 +363,19 @@ async def test_what_is_forged_is_counted_and_what_follows_is_heard(caplog: pytes
     await io.close()
 
 
+async def test_forged_bytes_are_counted_and_what_follows_is_heard() -> None:
+    async with pair(max_message_size=500_000) as both:
+        (number,) = (
+            await query(f"INSERT INTO {TABLE} (payload) VALUES ($1) RETURNING id", b"\xf1" * 2_000_001)
+        )[0]
+        texts = ['{"bytes":"', '{"bytes":"?"}', '{"bytes":"QQ=="', f'{{"attachmentId":"{number}"}}']
+        for text in texts:
+            await both.notify(text)
+        await both.publish(b"\xf1")
+        await both.hears(b"\xf1")
+        assert (both.hearer.health.rejected, both.hearer.health.ok) == (len(texts), True)
+
+
 async def test_an_attachment_that_has_gone_holds_nothing_up() -> None:
     async with pair() as both:
         await both.notify('{"attachmentId":"9000000000000000000"}')
@@ -379,6 +444,12 @@ async def test_its_end_leaves_no_connection() -> None:
 
 
 # --- the options ------------------------------------------------------------------------------------
+
+
+def test_what_nodes_call_each_other_begins_with_the_prefix() -> None:
+    made = PostgresAdapter(channel_prefix="chat", forwarding=False)
+    assert (made.prefix, made.forwarding) == ("chat", False)
+    assert (PostgresAdapter().prefix, PostgresAdapter().forwarding) == ("socket.io", True)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Awaitable
 from typing import Any
@@ -17,6 +18,8 @@ from socketeer.adapters.postgres_wire import (
     attachment_id,
     channel_name,
     divide,
+    opened,
+    possible,
     repeated,
 )
 from socketeer.errors import BrokerUnavailable, PacketError
@@ -126,6 +129,84 @@ def test_equal_texts_in_one_transaction_differ_and_mean_the_same() -> None:
     assert texts[0] == '{"a":1}'
     assert max(map(len, texts)) < len(texts[0]) + 8
     assert all(json.loads(text) == {"a": 1} for text in texts[::97])
+
+
+# --- what is not of this format ----------------------------------------------------------------------
+
+
+@given(st.binary(max_size=300).filter(lambda payload: not payload.startswith(b"{")), st.integers(0, 5_000))
+def test_bytes_arrive_as_they_are(payload: bytes, times: int) -> None:
+    text, attachment = divide(payload)
+    assert attachment is None
+    assert json.loads(text) == {"bytes": base64.b64encode(payload).decode()}
+    assert opened(repeated(text, times).encode()) == payload
+    assert attachment_id(text.encode()) is None
+
+
+@pytest.mark.parametrize("threshold", [0, 13, 100, 7_983, 50_000])
+def test_bytes_that_a_notification_has_no_room_for_are_an_attachment(threshold: int) -> None:
+    most = min(threshold, 7_983)
+    fits = max(-1, (most - len('{"bytes":""}')) // 4 * 3)
+    for size in range(max(0, fits - 3), fits + 4):
+        payload = b"\xf1\n" * size
+        payload = payload[:size]
+        text, attachment = divide(payload, threshold)
+        if size <= fits:
+            assert len(text) <= most
+            assert (opened(text.encode()), attachment) == (payload, None)
+        else:
+            assert attachment_id(f'{text}7"}}'.encode()) == 7
+            assert attachment == payload
+
+
+def test_json_is_in_no_envelope() -> None:
+    for payload in (b'{"uid":"a"}', b"{}", b'{"bytes":5}', b"", b"[]", b'"bytes"'):
+        assert opened(payload) == payload
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"bytes":"',
+        b'{"bytes":"}',
+        b'{"bytes":"QQ=="',
+        b'{"bytes":"QQ"}',
+        b'{"bytes":"QQ=A"}',
+        b'{"bytes":"QQ==QQ=="}',
+        b'{"bytes":"Q Q="}',
+        b'{"bytes":"-_8="}',
+        b'{"bytes":"QQ==","more":"QQ=="}',
+        b'{"bytes":"\xff"}',
+        b'{"bytes":"QQ=="}x',
+    ],
+)
+def test_what_is_no_envelope(payload: bytes) -> None:
+    with pytest.raises(PacketError):
+        opened(payload)
+
+
+def test_an_inbox_opens_envelopes_in_their_order() -> None:
+    order = Order()
+    frames = [b"\xf1" + b"%d" % number for number in range(4)]
+    texts = [divide(frame)[0].encode() for frame in frames]
+    assert order.inbox.take("a", texts[0])
+    order.take("a", 7, stored=True)
+    assert order.inbox.take("a", texts[1])
+    with pytest.raises(PacketError):
+        order.inbox.take("a", b'{"bytes":"?"}')
+    assert order.inbox.take("a", texts[2])
+    assert order.got == {"a": frames[:1]}
+    order.fetch(1)
+    assert order.got == {"a": [frames[0], b"7", *frames[1:3]]}
+    assert order.inbox._size == 0
+
+
+def test_names_that_cannot_be_are_hashes() -> None:
+    longest = "x" * 50 + "-node#abcdef#"
+    assert possible(longest) == longest
+    hashed = [possible(f"{'x' * length}-node#abcde{end}#") for length in (51, 500) for end in "fg"]
+    assert len(set(hashed)) == 4
+    assert all(len(name) <= 63 and possible(name) == name for name in hashed)
 
 
 # --- what comes -------------------------------------------------------------------------------------

@@ -44,6 +44,12 @@ class TestSeveralStreamsAndShardedChannels(AdapterContract):
         )
 
 
+def test_what_nodes_call_each_other_begins_with_the_prefix() -> None:
+    made = RedisStreamsAdapter(channel_prefix="chat", forwarding=False)
+    assert (made.prefix, made.forwarding) == ("chat", False)
+    assert (RedisStreamsAdapter().prefix, RedisStreamsAdapter().forwarding) == ("socket.io", True)
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -41,6 +41,8 @@ class NatsAdapter:
         prefix: what all subjects begin with.
         requests_timeout: seconds to wait for other nodes where the call does not say.
         heartbeat: how the nodes know that the others live.
+        forwarding: whether nodes pass requests of each other's sessions on; False where a proxy keeps clients
+            at their node (sticky sessions).
         jetstream: what JetStream keeps, so that sessions are recovered on whichever node their clients come
             back to; False: nothing. The same on all nodes, and for emitters.
         connect: more arguments of ``nats.connect``: credentials, TLS.
@@ -59,6 +61,7 @@ class NatsAdapter:
         requests_timeout: float = 5.0,
         *,
         heartbeat: Heartbeat | None = None,
+        forwarding: bool = True,
         jetstream: JetStream | Mapping[str, Any] | bool = False,
         connect: Mapping[str, Any] | None = None,
         link: LinkOptions | None = None,
@@ -81,19 +84,20 @@ class NatsAdapter:
             self.bus = NatsBus(server, **link_options)
         else:
             self.bus = self._log = JetStreamBus(prefix, kept, server, **link_options)
-        self._prefix = prefix
+        self.prefix = prefix
+        self.forwarding = forwarding
         self._patience = requests_timeout
         self._heartbeat = heartbeat
 
     def wire(self, nsp: str, bus: Bus) -> NatsWire:
         """The format of one namespace, over this bus."""
-        return NatsWire(bus, nsp, self._prefix) if self._log is None else JetStreamWire(bus, nsp, self._log)
+        return NatsWire(bus, nsp, self.prefix) if self._log is None else JetStreamWire(bus, nsp, self._log)
 
     def __call__(self, nsp: AdapterHost) -> HeartbeatAdapter:
         """The adapter of a namespace."""
         log = self._log
         if log is None:
-            wire = NatsWire(self.bus, nsp.name, self._prefix)
+            wire = NatsWire(self.bus, nsp.name, self.prefix)
             return HeartbeatAdapter(nsp, wire, self._patience, self._heartbeat)
         absence = 0 if nsp.recovery is None else nsp.recovery.max_disconnection_duration
         if absence > log.jetstream.max_age:

@@ -14,11 +14,11 @@ from itertools import groupby
 from typing import Any, Final, TypeAlias
 
 from socketeer.adapters.broker import BrokerBus, LinkOptions, Outgoing
-from socketeer.adapters.bus import Bus
+from socketeer.adapters.bus import Bus, Receive
 from socketeer.adapters.heartbeat import Heartbeat, HeartbeatAdapter
 from socketeer.adapters.postgres_line import LOCAL, Line, PostgresServer, breaks, plan
 from socketeer.adapters.postgres_table import TABLE, Attachments
-from socketeer.adapters.postgres_wire import Inbox, PostgresWire, divide, repeated
+from socketeer.adapters.postgres_wire import LARGEST, Inbox, PostgresWire, divide, possible, repeated
 from socketeer.checks import positive, whole
 from socketeer.errors import BrokerUnavailable, PacketError
 from socketeer.server.adapter import AdapterHost
@@ -42,13 +42,15 @@ _Part: TypeAlias = tuple[Outgoing, str, bytes | None]
 class PostgresBus(BrokerBus):
     """A bus over PostgreSQL: one connection to publish, one that listens and fetches attachments.
 
-    What it publishes itself does not come back.
+    What it publishes itself does not come back. Payloads that begin as a JSON object are notifications in the format
+    of :mod:`~socketeer.adapters.postgres_wire`; all others arrive as they are.
 
     Args:
         server: a URL (``postgresql://``), a pool of asyncpg's, of which it takes two connections, or a
             function that makes a connection of asyncpg's.
         table: of attachments, made where it is missing and may be made.
         cleanup_interval: seconds that attachments are kept, and between looks for old ones.
+        payload_threshold: bytes of a notification above which a payload that is no JSON goes through the table.
         link: how the link is looked after.
         max_message_size: bytes of one message.
 
@@ -63,10 +65,13 @@ class PostgresBus(BrokerBus):
         *,
         table: str = TABLE,
         cleanup_interval: float = 30.0,
+        payload_threshold: int = LARGEST,
         link: LinkOptions | None = None,
         max_message_size: int = MAX_MESSAGE,
     ) -> None:
         whole("max_message_size", max_message_size, 1)
+        whole("payload_threshold", payload_threshold, 0)
+        self._threshold = payload_threshold
         self._attachments = Attachments(table, cleanup_interval)
         name, self._make = plan(server)
         super().__init__(name, link or LinkOptions(), max_message_size)
@@ -116,6 +121,20 @@ class PostgresBus(BrokerBus):
             self._complaint = why
             log.warning("%s: %s: %.300r", self.health.name, what, why)
 
+    # --- for adapters -------------------------------------------------------------------------------
+
+    def publish(self, channel: str, payload: bytes) -> Awaitable[None]:
+        """Queue a message."""
+        return super().publish(possible(channel), payload)
+
+    def subscribe(self, channel: str, receive: Receive) -> None:
+        """Subscribe, from soon on."""
+        super().subscribe(possible(channel), receive)
+
+    def unsubscribe(self, channel: str, receive: Receive) -> None:
+        """End a subscription."""
+        super().unsubscribe(possible(channel), receive)
+
     # --- what comes ---------------------------------------------------------------------------------
 
     async def _subscribe(self, add: Sequence[str], remove: Sequence[str]) -> None:
@@ -164,7 +183,7 @@ class PostgresBus(BrokerBus):
     # --- what goes ----------------------------------------------------------------------------------
 
     async def _send(self, batch: Sequence[Outgoing]) -> None:
-        parts = [(outgoing, *divide(outgoing.payload)) for outgoing in batch]
+        parts = [(outgoing, *divide(outgoing.payload, self._threshold)) for outgoing in batch]
         for stored, run in groupby(parts, lambda part: part[2] is not None):
             part = list(run)
             try:
@@ -222,6 +241,8 @@ class PostgresAdapter:
         cleanup_interval: seconds that rows of the table are kept.
         requests_timeout: seconds to wait for other nodes where the call does not say.
         heartbeat: how the nodes know that the others live.
+        forwarding: whether nodes pass requests of each other's sessions on; False where a proxy keeps clients
+            at their node (sticky sessions).
         link: how the link to PostgreSQL is looked after.
         max_message_size: bytes of one message.
     """
@@ -236,26 +257,28 @@ class PostgresAdapter:
         cleanup_interval: float = 30.0,
         requests_timeout: float = 5.0,
         heartbeat: Heartbeat | None = None,
+        forwarding: bool = True,
         link: LinkOptions | None = None,
         max_message_size: int = MAX_MESSAGE,
     ) -> None:
         positive("requests_timeout", requests_timeout)
-        whole("payload_threshold", payload_threshold, 0)
         self.bus = PostgresBus(
             server,
             table=table_name,
             cleanup_interval=cleanup_interval,
+            payload_threshold=payload_threshold,
             link=link,
             max_message_size=max_message_size,
         )
-        self._prefix = channel_prefix
+        self.prefix = channel_prefix
+        self.forwarding = forwarding
         self._threshold = payload_threshold
         self._patience = requests_timeout
         self._heartbeat = heartbeat
 
     def wire(self, nsp: str, bus: Bus) -> PostgresWire:
         """The format of one namespace, over this bus."""
-        return PostgresWire(bus, nsp, self._prefix, self._threshold)
+        return PostgresWire(bus, nsp, self.prefix, self._threshold)
 
     def __call__(self, nsp: AdapterHost) -> HeartbeatAdapter:
         """The adapter of a namespace."""

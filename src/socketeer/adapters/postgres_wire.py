@@ -3,13 +3,19 @@
 What is binary or too long is MessagePack in a row of the table; its notification has the row's id for an
 ``attachmentId``. To the bus both are one payload: compact JSON, or the beginning of such a notification,
 a line feed, which compact JSON never has, and the attachment.
+
+A payload that does not begin as a JSON object is none of this format's, and arrives as it is. It travels as Base64 in
+``{"bytes":"..."}``, or as an attachment. Official servers do not listen where such payloads go.
 """
 
 from __future__ import annotations
 
 import hashlib
+from binascii import Error as Base64Error
+from binascii import a2b_base64, b2a_base64
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from socketeer.adapters.bus import Bus
@@ -25,6 +31,9 @@ _LARGEST: Final = 7999
 #: Bytes that :func:`repeated` may need of these.
 _MARKS: Final = 16
 
+#: Bytes of a notification that may have more marks.
+LARGEST: Final = _LARGEST - _MARKS
+
 #: Bytes of a channel's name, at most: names are identifiers.
 _LONGEST_NAME: Final = 63
 
@@ -32,28 +41,69 @@ _LONGEST_NAME: Final = 63
 _OVERHEAD: Final = 300
 
 _DIVIDER: Final = b"\n"
+_OBJECT: Final = b"{"
+_BYTES: Final = b'{"bytes":"'
+_END: Final = b'"}'
 _SPACES: Final = b" \t\r\n"
 
 
 def channel_name(prefix: str, nsp: str) -> str:
     """The channel of a namespace.
 
-    PostgreSQL has no channels with names of more than 63 bytes or with a NUL, and the official adapter no such
-    namespaces. Here such a namespace has a channel that is named after a hash.
+    The official adapter has no namespaces with names of which PostgreSQL has no channel.
     """
-    name = f"{prefix}#{nsp}"
+    return possible(f"{prefix}#{nsp}")
+
+
+@lru_cache(1024)
+def possible(name: str) -> str:
+    """The name of a channel as PostgreSQL has it.
+
+    It has none with names of more than 63 bytes or with a NUL. Such a channel is named after a hash.
+    """
     raw = name.encode("utf-8", "surrogatepass")
     if len(raw) <= _LONGEST_NAME and "\0" not in name and raw == name.encode("utf-8", "replace"):
         return name
     return f"socket.io-{hashlib.sha256(raw).hexdigest()[:48]}"
 
 
-def divide(payload: bytes) -> tuple[str, bytes | None]:
-    """What to notify of and None; or what its beginning is, up to the id, and the attachment."""
+def divide(payload: bytes, threshold: int = LARGEST) -> tuple[str, bytes | None]:
+    """What to notify of and None; or what its beginning is, up to the id, and the attachment.
+
+    Args:
+        payload: as it was published.
+        threshold: bytes of a notification above which one that is not of this format becomes an attachment.
+    """
+    if not payload.startswith(_OBJECT):
+        return _enveloped(payload, threshold)
     head, divider, attachment = payload.partition(_DIVIDER)
     if not divider:
         return head.decode(), None
     return f'{head[:-1].decode()},"attachmentId":"', attachment
+
+
+def _enveloped(payload: bytes, threshold: int) -> tuple[str, bytes | None]:
+    size = len(_BYTES) + (len(payload) + 2) // 3 * 4 + len(_END)
+    if size > min(threshold, LARGEST):
+        return '{"attachmentId":"', payload
+    return (_BYTES + b2a_base64(payload, newline=False) + _END).decode(), None
+
+
+def opened(payload: bytes) -> bytes:
+    """What is in a notification's envelope; or the notification itself, if it has none.
+
+    Raises:
+        PacketError: there is something else in it.
+    """
+    if not payload.startswith(_BYTES):
+        return payload
+    text = payload.rstrip(_SPACES)
+    if not text.endswith(_END, len(_BYTES)):
+        raise PacketError("an envelope of bytes has no end")
+    try:
+        return a2b_base64(text[len(_BYTES) : -len(_END)], strict_mode=True)
+    except Base64Error as error:
+        raise PacketError(f"an envelope of bytes: {error}") from None
 
 
 def repeated(text: str, times: int) -> str:
@@ -98,7 +148,7 @@ class PostgresWire:
         self.bus = bus
         self.nsp = nsp
         self.channel = channel_name(prefix, nsp)
-        self._threshold = min(threshold, _LARGEST - _MARKS)
+        self._threshold = min(threshold, LARGEST)
         self._uid = ""
         self._hear: Hear | None = None
 
@@ -194,6 +244,8 @@ class Inbox:
             PacketError: it is none of this format.
         """
         number, line = attachment_id(payload), self._held.get(channel)
+        if number is None:
+            payload = opened(payload)
         if number is None and line is None:
             self._deliver(channel, payload)
             return True

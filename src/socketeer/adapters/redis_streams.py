@@ -228,6 +228,8 @@ class RedisStreamsAdapter:
         block_time: seconds that a question for entries waits in Redis.
         session_key_prefix: what the names of the sessions' keys begin with.
         only_plaintext: refuse what is binary.
+        forwarding: whether nodes pass requests of each other's sessions on; False where a proxy keeps clients
+            at their node (sticky sessions).
         link: how the link to Redis is looked after.
         max_message_size: bytes of one message.
 
@@ -249,6 +251,7 @@ class RedisStreamsAdapter:
         block_time: float = 5.0,
         session_key_prefix: str = "sio:session:",
         only_plaintext: bool = False,
+        forwarding: bool = True,
         link: LinkOptions | None = None,
         max_message_size: int = MAX_MESSAGE,
     ) -> None:
@@ -266,6 +269,8 @@ class RedisStreamsAdapter:
             link=link,
             max_message_size=max_message_size,
         )
+        self.prefix = channel_prefix
+        self.forwarding = forwarding
         self._patience = requests_timeout
         self._options = StreamOptions(
             stream_name, stream_count, channel_prefix, session_key_prefix, only_plaintext, read_count
