@@ -11,7 +11,7 @@ from typing import Any
 from socketeer.adapters.broker import LinkOptions
 from socketeer.adapters.bus import Bus
 from socketeer.adapters.heartbeat import Heartbeat, HeartbeatAdapter
-from socketeer.adapters.nats_bus import LOCAL, MAX_MESSAGE, MAX_TOKEN, NatsBus, NatsServer, is_subject
+from socketeer.adapters.nats_bus import LOCAL, MAX_MESSAGE, MAX_TOKEN, NatsBus, NatsServer, is_subject, token
 from socketeer.adapters.nats_jetstream import JetStream, JetStreamBus
 from socketeer.adapters.nats_wire import JetStreamWire, NatsWire
 from socketeer.adapters.recovering import RecoveringClusterAdapter
@@ -88,6 +88,10 @@ class NatsAdapter:
         self.forwarding = forwarding
         self._patience = requests_timeout
         self._heartbeat = heartbeat
+
+    def node_channel(self, node_id: str) -> str:
+        """Where a node hears what others pass on to it: below the prefix, as all else."""
+        return f"{self.prefix}.forward.{token(node_id)}"
 
     def wire(self, nsp: str, bus: Bus) -> NatsWire:
         """The format of one namespace, over this bus."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
 from os import urandom
@@ -85,15 +86,15 @@ class Forwarding:
     Args:
         engine: the server whose sessions are ours.
         bus: reaches the other nodes.
-        prefix: what the names of the channels begin with.
+        channel: the channel of a node, by its id.
     """
 
-    def __init__(self, engine: EngineServer, bus: Bus, prefix: str) -> None:
+    def __init__(self, engine: EngineServer, bus: Bus, channel: Callable[[str], str]) -> None:
         self.engine = engine
         self.bus = bus
         self.node_id = generate_node_id()
         self.chunk = min(CHUNK, bus.max_message_size - HEAD_SIZE)
-        self._prefix = prefix
+        self._channel = channel
         self._peers = Peers()
         self._count = 0
         """How many tunnels there are."""
@@ -148,9 +149,6 @@ class Forwarding:
         self._liveness.end()
         self.bus.unsubscribe(self._channel(self.node_id), self.receive)
         await self.bus.close()
-
-    def _channel(self, node_id: str) -> str:
-        return f"{self._prefix}-node#{node_id}#"
 
     # --- what lands here ----------------------------------------------------------------------------
 
