@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 
 from socketeer.engine.session import State
-from socketeer.engine.timers import RESOLUTION
+from socketeer.engine.timers import RESOLUTION, grain_of
 from socketeer.protocol.frame import Message
 from tests.engine.fakes import Desk, FakeCarrier, Listener, settle
 
 INTERVAL = 25.0
 TIMEOUT = 20.0
 #: A little more than a deadline may be late.
-LATE = RESOLUTION + 0.001
+LATE = RESOLUTION * grain_of(TIMEOUT) + 0.001
 
 
 @pytest.fixture

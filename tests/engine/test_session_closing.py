@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from socketeer.engine.session import CLOSE_TIMEOUT, Session, State
-from socketeer.engine.timers import RESOLUTION
+from socketeer.engine.timers import RESOLUTION, grain_of
 from socketeer.protocol.frame import Message
 from tests.engine.fakes import Desk, Poller
 
 INTERVAL = 25.0
 #: A little more than a deadline may be late.
-LATE = RESOLUTION + 0.001
+LATE = RESOLUTION * grain_of(20.0) + 0.001
 
 
 @pytest.fixture

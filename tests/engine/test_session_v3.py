@@ -7,14 +7,14 @@ import json
 import pytest
 
 from socketeer.engine.session import Session
-from socketeer.engine.timers import RESOLUTION
+from socketeer.engine.timers import RESOLUTION, grain_of
 from socketeer.engine.transports.websocket import WebSocketTransport
 from socketeer.protocol.frame import Message
 from tests.engine.fakes import Desk, FakeCarrier, Listener, make_request
 
 INTERVAL = 25.0
 TIMEOUT = 20.0
-LATE = RESOLUTION + 0.001
+LATE = RESOLUTION * grain_of(TIMEOUT) + 0.001
 
 
 @pytest.fixture

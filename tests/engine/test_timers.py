@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from socketeer.engine.timers import RESOLUTION, Clock, Timer, TimerWheel, loop_wheel
+from socketeer.engine.timers import RESOLUTION, Clock, Timer, TimerWheel, grain_of, loop_wheel
 from tests.support.clock import FakeClock
 
 
@@ -49,6 +49,43 @@ def test_a_timer_fires_once_and_not_before_its_time(bench: Bench) -> None:
     assert 1025.0 <= when <= 1025.0 + RESOLUTION
     bench.clock.advance(100)
     assert bench.names == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("delay", "grain"), [(0.001, 1), (0.1, 1), (1.0, 1), (2.0, 2), (20.0, 20), (25.0, 25)]
+)
+def test_a_grain_is_two_percent_of_a_delay_and_one_bucket_at_least(delay: float, grain: int) -> None:
+    assert grain_of(delay) == grain
+
+
+@given(st.lists(st.floats(min_value=0.0, max_value=30.0), min_size=1), st.integers(min_value=1, max_value=50))
+def test_timers_of_a_grain_fire_together_and_are_late_by_no_more_than_it(
+    delays: list[float], grain: int
+) -> None:
+    bench = Bench()
+    due = {str(at): bench.clock.time() + delay for at, delay in enumerate(delays)}
+    for name, when in due.items():
+        bench.wheel.set(bench.timer(name), when - bench.clock.time(), grain)
+    bench.clock.advance(32)
+    assert sorted(bench.names) == sorted(due)
+    for name, when in bench.fired:
+        assert due[name] - 1e-9 <= when <= due[name] + RESOLUTION * grain + 1e-9
+    moments = sorted({when for _, when in bench.fired})
+    assert all(later - earlier > RESOLUTION * (grain - 0.5) for earlier, later in pairwise(moments))
+
+
+def test_the_loop_has_its_turn_among_very_many_that_are_due(bench: Bench) -> None:
+    for number in range(2000):
+        bench.wheel.set(bench.timer(str(number)), 1.0)
+    turns: list[int] = []
+    bench.clock.advance(0.999)
+    while len(bench.fired) < 2000:
+        before = len(bench.fired)
+        bench.clock.run_next()
+        turns.append(len(bench.fired) - before)
+    assert max(turns) <= 512
+    assert bench.names == [str(number) for number in range(2000)]
+    assert bench.clock.pending == []
 
 
 def test_timers_fire_in_the_order_of_their_buckets(bench: Bench) -> None:

@@ -124,7 +124,7 @@ async def test_heartbeat_between_packet_and_attachment() -> None:
     lobby = Lobby()
     client, socket = lobby.connected()
     told = listen(socket)
-    lobby.clock.advance(25.1)
+    lobby.clock.advance(25.5)
     assert client.heard() == ["2"]
     client.say(HALF, "3", b"1")
     assert told == [("x", b"1")]

@@ -1,190 +1,237 @@
-"""What a handler's annotations make of a payload: a value of that type, or a misfit."""
+"""Values as annotations want them. The box that msgspec's types stand in must change nothing but the time."""
 
 from __future__ import annotations
 
 import datetime as dt
+import decimal
+import enum
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal, NamedTuple, TypedDict
 
 import msgspec
-import pydantic
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from socketeer.errors import InvalidPayload
-from socketeer.messaging.handlers import Ack, Handler, Payload
-from tests.messaging.calling import Recorder, call
+from socketeer.messaging import payloads
+from socketeer.messaging.payloads import converter_to, is_convertible
 
-Seen = list[tuple[Any, ...]]
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+class Place(NamedTuple):
+    x: int
+    y: int = 0
+
+
+class Named(TypedDict, total=False):
+    name: str
+
+
+class Record(msgspec.Struct, forbid_unknown_fields=True):
+    id: int
+    tags: list[str] = []
 
 
 @dataclass
-class Point:
-    x: int
-    y: int = 0
-    tags: list[str] = field(default_factory=list)
-
-
-class Talk(TypedDict):
-    text: str
-    to: str | None
-
-
-class Move(msgspec.Struct):
-    who: str
-    data: bytes = b""
-
-
-class Person(pydantic.BaseModel):
+class Tree:
     name: str
-    age: int = pydantic.Field(ge=0)
+    branches: list[Tree] = field(default_factory=list)
+    """As deep as one likes."""
 
 
-class Anything:
-    """A class that nobody knows how to convert to."""
+@dataclass
+class Order:
+    id: int
+    price: float
+    note: str | None = None
+    place: Place | None = None
 
 
-FITS: list[tuple[Any, Any, Any]] = [
-    (str, "text", "text"),
-    (int, 7, 7),
-    (float, 7, 7.0),
-    (float, 7.5, 7.5),
-    (bool, True, True),
-    (bytes, b"\x00\xff", b"\x00\xff"),
-    (bytearray, b"\x00\xff", bytearray(b"\x00\xff")),
-    (dict, {"a": 1}, {"a": 1}),
-    (list, [1, "a"], [1, "a"]),
-    (list[int], [1, 2], [1, 2]),
-    (dict[str, float], {"a": 1}, {"a": 1.0}),
-    (tuple[int, str], [1, "a"], (1, "a")),
-    (set[int], [1, 1, 2], {1, 2}),
-    (str | None, None, None),
-    (str | None, "text", "text"),
-    (int | str, "text", "text"),
-    (Literal["on", "off"], "on", "on"),
-    (dt.date, "2026-11-22", dt.date(2026, 11, 22)),
-    (Annotated[int, msgspec.Meta(ge=1)], 1, 1),
-    (Point, {"x": 1, "more": 2}, Point(1)),
-    (Point, {"x": 1, "y": 2, "tags": ["a"]}, Point(1, 2, ["a"])),
-    (list[Point], [{"x": 1}, {"x": 2}], [Point(1), Point(2)]),
-    (Talk, {"text": "hi", "to": None}, {"text": "hi", "to": None}),
-    (Move, {"who": "me"}, Move("me")),
-    (Move, {"who": "me", "data": b"\x01"}, Move("me", b"\x01")),
-    (Person, {"name": "Ada", "age": 36}, Person(name="Ada", age=36)),
-    (list[Person], [{"name": "Ada", "age": 36}], [Person(name="Ada", age=36)]),
-    (dict[str, Person], {"a": {"name": "Ada", "age": 36}}, {"a": Person(name="Ada", age=36)}),
-    (Person | None, None, None),
-    (Person | None, {"name": "Ada", "age": 36}, Person(name="Ada", age=36)),
-    (Any, {"a": [1]}, {"a": [1]}),
-    (object, [1], [1]),
-    (Anything, {"a": 1}, {"a": 1}),
-    (list[Anything], [{"a": 1}], [{"a": 1}]),
-    (Callable[[int], int], "text", "text"),
+@dataclass
+class Picky:
+    age: int
+
+    def __post_init__(self) -> None:
+        if self.age < 0:
+            raise ValueError("age: expected 0 or more")
+
+
+@dataclass
+class Sealed:
+    data: bytes
+
+
+class Model:
+    """As pydantic's."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    @classmethod
+    def model_validate(cls, value: Any) -> Model:
+        if value == "bad":
+            raise ValueError("no model")
+        return cls(value)
+
+    def __repr__(self) -> str:
+        return f"Model({self.value!r})"
+
+
+@dataclass
+class Holder:
+    model: Model
+
+
+BOXED: list[Any] = [
+    int,
+    str,
+    float,
+    bool,
+    None,
+    int | str,
+    str | None,
+    list[int],
+    dict[str, int],
+    tuple[int, ...],
+    set[str],
+    Literal["a", 1],
+    Annotated[int, msgspec.Meta(ge=0)],
+    Colour,
+    Place,
+    Named,
+    Record,
+    Tree,
+    Order,
+    Picky,
+    list[Order | None],
+    dt.datetime,
+    uuid.UUID,
+    decimal.Decimal,
+]
+WHOLE: list[Any] = [
+    bytes,
+    bytearray,
+    Sealed,
+    list[bytes],
+    dict[str, Sealed | None],
+    Model,
+    Holder,
+    list[Model],
+]
+
+VALUES: list[Any] = [
+    None,
+    True,
+    0,
+    -1,
+    3.0,
+    2.5,
+    2**70,
+    "",
+    "a",
+    "red",
+    "1",
+    "2026-01-31T09:30:00Z",
+    "6ba7b810-9dad-11d1-80b4-00c04fd430c8",
+    "AAE=",
+    b"\x00\x01",
+    [],
+    [1, 2],
+    ["a", 1],
+    [{"id": 1, "price": 2}, None],
+    {},
+    {"name": "x"},
+    {"name": 1},
+    {"name": "x", "branches": [{"name": "y", "branches": []}]},
+    {"name": "x", "branches": [{"name": 5}]},
+    {"id": 1, "price": 2},
+    {"id": 1, "price": 2.5, "note": None, "place": [1, 2], "more": []},
+    {"id": "1", "price": 2},
+    {"id": 1, "tags": ["a"]},
+    {"age": 5},
+    {"age": -5},
+    {"data": b"x"},
+    {"data": "AAE="},
+    {"model": 1},
+    {"model": "bad"},
+    "bad",
 ]
 
 
-@pytest.mark.parametrize(("kind", "sent", "expected"), FITS)
-def test_payload_that_fits(kind: Any, sent: Any, expected: Any) -> None:
-    seen: Seen = []
-
-    def handler(value: kind) -> None:  # pyright: ignore[reportInvalidTypeForm]
-        seen.append((value,))
-
-    handler.__annotations__ = {"value": kind}
-    call(handler, sent)
-    assert seen == [(expected,)]
-    assert type(seen[0][0]) is type(expected)
+def outcome(convert: Callable[[Any], Any], value: Any) -> tuple[str, Any]:
+    """What comes of it, in a form that can be compared."""
+    try:
+        result = convert(value)
+    except InvalidPayload as error:
+        return "refused", (str(error), type(error.__cause__))
+    except Exception as error:  # noqa: BLE001 - both ways must fail alike
+        return "failed", repr(error)
+    return type(result).__name__, repr(result)
 
 
-MISFITS: list[tuple[Any, Any]] = [
-    (str, 7),
-    (str, None),
-    (str, b"bytes"),
-    (int, "7"),
-    (int, 7.5),
-    (int, True),
-    (float, "7"),
-    (bool, 1),
-    (bytes, "text"),
-    (bytes, [1]),
-    (dict, [1]),
-    (list[int], [1, "2"]),
-    (list[int], {"0": 1}),
-    (tuple[int, str], [1]),
-    (str | None, 7),
-    (Literal["on", "off"], "maybe"),
-    (dt.date, "yesterday"),
-    (Annotated[int, msgspec.Meta(ge=1)], 0),
-    (Point, {"y": 1}),
-    (Point, {"x": "1"}),
-    (Point, [1]),
-    (Point, None),
-    (Talk, {"text": "hi"}),
-    (Talk, {"text": 1, "to": None}),
-    (Move, {}),
-    (Move, {"who": "me", "data": "text"}),
-    (Person, {"name": "Ada", "age": -1}),
-    (Person, "Ada"),
-    (list[Person], [{"name": "Ada"}]),
-    (Person | None, {"name": "Ada"}),
-]
+def plainly(kind: Any) -> Callable[[Any], Any]:
+    """The way without a box."""
+    return lambda value: payloads._convert(value, kind, "it")
 
 
-@pytest.mark.parametrize(("kind", "sent"), MISFITS)
-def test_payload_that_does_not_fit(kind: Any, sent: Any) -> None:
-    def handler(value: Any) -> None:
-        pytest.fail(f"called with {value!r}")
-
-    handler.__annotations__ = {"value": kind}
-    with pytest.raises(InvalidPayload, match="'value'"):
-        call(handler, sent)
+@pytest.mark.parametrize("kind", BOXED, ids=repr)
+def test_what_msgspec_knows_by_itself_stands_in_a_box(kind: Any) -> None:
+    assert payloads._box_of(kind) is not None
 
 
-def test_each_argument_is_looked_at() -> None:
-    def handler(point: Point, text: str = "none", *rest: int) -> list[Any]:
-        return [point, text, rest]
-
-    assert call(handler, {"x": 1}) == [Point(1), "none", ()]
-    assert call(handler, {"x": 1}, "some", "more") == [Point(1), "some", ("more",)]
-    with pytest.raises(InvalidPayload, match="'text'"):
-        call(handler, {"x": 1}, 2)
+@pytest.mark.parametrize("kind", WHOLE, ids=repr)
+def test_binary_and_models_do_not_in_any_depth(kind: Any) -> None:
+    assert payloads._box_of(kind) is None
 
 
-def test_untyped_listeners_take_what_comes() -> None:
-    """Those of local events: what they get comes from the server itself."""
-
-    def handler(reason: int) -> Any:
-        return reason
-
-    assert Handler(handler, payload=Payload.NONE).signature.fit(["transport close"], Ack(None)) == [
-        "transport close"
-    ]
+@pytest.mark.parametrize("kind", [*BOXED, *WHOLE], ids=repr)
+def test_the_box_changes_no_value_and_no_complaint(kind: Any) -> None:
+    convert = converter_to(kind, "it")
+    for value in VALUES:
+        assert outcome(convert, value) == outcome(plainly(kind), value), value
 
 
-def test_annotation_that_is_a_name_of_the_enclosing_function() -> None:
-    """With `from __future__ import annotations`, as here, annotations are text."""
-
-    @dataclass
-    class Local:
-        x: int
-
-    def handler(value: Local) -> Local:
-        return Local(value.x + 1)
-
-    assert call(handler, {"x": 1}) == Local(2)
-    with pytest.raises(InvalidPayload):
-        call(handler, {"x": "1"})
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["id", "price", "note", "name"]), inner),
+    max_leaves=8,
+)
 
 
-def test_annotation_that_cannot_be_resolved() -> None:
-    """It counts as Any, and costs the others nothing."""
+@given(JSON, st.sampled_from([*BOXED, *WHOLE]))
+def test_so_for_any_value(value: Any, kind: Any) -> None:
+    assert outcome(converter_to(kind, "it"), value) == outcome(plainly(kind), value)
 
-    def handler(unknown: NotThere, number: int, ack: Ack) -> list[Any]:  # type: ignore[name-defined]  # noqa: F821
-        ack(unknown)
-        return [unknown, number]
 
-    recorder = Recorder()
-    assert call(handler, {"a": 1}, 7, ack=recorder.ack) == [{"a": 1}, 7]
-    assert recorder.sent == [({"a": 1},)]
-    with pytest.raises(InvalidPayload, match="'number'"):
-        call(handler, {"a": 1}, "7")
+def test_a_complaint_names_the_parameter_and_the_place() -> None:
+    with pytest.raises(InvalidPayload, match=r"^argument 'order': Expected `int`, got `str` - at `\$\.id`$"):
+        converter_to(Order, "order")({"id": "1", "price": 2})
+    with pytest.raises(InvalidPayload, match=r"^argument 'order': Expected `object`, got `int`$"):
+        converter_to(Order, "order")(5)
+
+
+def test_one_box_serves_all_parameters_of_a_type() -> None:
+    assert payloads._box_of(Order) is payloads._box_of(Order)
+
+
+def test_a_type_that_cannot_be_a_key_is_converted_as_a_whole() -> None:
+    kind = Annotated[int, ["a list"]]
+    assert payloads._box_of(kind) is None
+    assert converter_to(kind, "it")(5) == 5
+
+
+def test_what_nobody_can_make_is_not_convertible() -> None:
+    class Own: ...
+
+    assert is_convertible(Any)
+    assert is_convertible(Order)
+    assert is_convertible(Model)
+    assert is_convertible(Own), "it is taken as it comes"
+    assert not is_convertible("no type")
+    assert not is_convertible(list | set)

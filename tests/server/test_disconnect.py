@@ -74,7 +74,7 @@ REASONS: dict[str, tuple[Callable[[Lobby, Client, Socket], Any], str, str | None
         "message above 5 bytes",
     ),
     "no pong": (
-        lambda lobby, client, socket: lobby.clock.advance(45.1),
+        lambda lobby, client, socket: lobby.clock.advance(46),
         "ping timeout",
         None,
     ),

@@ -44,8 +44,12 @@ class FakeClock:
         """Let so much time pass, and everything happen that falls due in it."""
         end = self._now + seconds
         while self._calls and self._calls[0][0] <= end:
-            when, _, call = heapq.heappop(self._calls)
-            if not call.cancelled:
-                self._now = max(self._now, when)
-                call.function()
+            self.run_next()
         self._now = end
+
+    def run_next(self) -> None:
+        """Let time pass until the next call is due, and make that call, unless it is cancelled."""
+        when, _, call = heapq.heappop(self._calls)
+        if not call.cancelled:
+            self._now = max(self._now, when)
+            call.function()

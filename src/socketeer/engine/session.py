@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 from socketeer.engine.http.message import Request
 from socketeer.engine.taps import EnginePacket, OutgoingTap, Tappable, tap_incoming
-from socketeer.engine.timers import Timer, TimerWheel
+from socketeer.engine.timers import Timer, TimerWheel, grain_of
 from socketeer.errors import PacketError
 from socketeer.options import EngineOptions
 from socketeer.protocol import engineio_v3
@@ -145,6 +145,7 @@ class Session(Tappable):
 
     __slots__ = (
         "__weakref__",
+        "_grain",
         "_heartbeat",
         "_on_closed",
         "_timer",
@@ -182,6 +183,8 @@ class Session(Tappable):
         self.upgrading: Upgrading | None = None
         self._on_closed = on_closed
         self._heartbeat = Heartbeat.RESTING
+        self._grain = grain_of(min(options.ping_interval, options.ping_timeout))
+        """Of the heartbeat's times: idle sessions have their pings together."""
         self._timer = Timer(self._beat)
         self.send: Callable[[Message], None] = _discard
         """Queue a message. It is the transport's own method, so that a message costs one call less."""
@@ -199,7 +202,7 @@ class Session(Tappable):
             self._heartbeat = Heartbeat.LISTENING
             self._listen()
         else:
-            self.wheel.set(self._timer, self.options.ping_interval)
+            self.wheel.set(self._timer, self.options.ping_interval, self._grain)
         self.handler = make_handler(self)
 
     def move_to(self, transport: Transport, queued: list[Message]) -> None:
@@ -253,7 +256,7 @@ class Session(Tappable):
             self.fail("forced close")
         elif self._heartbeat is Heartbeat.RESTING:
             self._heartbeat = Heartbeat.AWAITING
-            self.wheel.set(self._timer, self.options.ping_timeout)
+            self.wheel.set(self._timer, self.options.ping_timeout, self._grain)
             self.send(PING_PACKET)
         else:
             self.fail("ping timeout")
@@ -275,18 +278,20 @@ class Session(Tappable):
     def _refresh(self) -> None:
         """engine.io 6.6.12: the first other packet after a ping gives the pong more time, once."""
         self._heartbeat = Heartbeat.AWAITING_REFRESHED
-        self.wheel.set(self._timer, self.options.ping_timeout)
+        self.wheel.set(self._timer, self.options.ping_timeout, self._grain)
 
     def _receive_other(self, kind: int, data: bytes) -> None:
-        if kind != BASE64 and self.listens("packet"):
+        heard = self._listeners  # none, for most
+        if heard and kind != BASE64 and self.listens("packet"):
             self.emit("packet", EnginePacket.of(data))
         if self.protocol == 3 and kind in (PING, PONG, BASE64):
             self._receive_v3(kind, data)
         elif kind == PONG:
             if self._heartbeat is not Heartbeat.RESTING:
                 self._heartbeat = Heartbeat.RESTING
-                self.wheel.set(self._timer, self.options.ping_interval)
-                self.emit("heartbeat")
+                self.wheel.set(self._timer, self.options.ping_interval, self._grain)
+                if heard:
+                    self.emit("heartbeat")
         elif kind == BASE64:
             self._receive_typed(decode_base64, data)
         elif kind == PING:
@@ -318,7 +323,7 @@ class Session(Tappable):
 
     def _listen(self) -> None:
         """The client's next ping has this long to come."""
-        self.wheel.set(self._timer, self.options.ping_interval + self.options.ping_timeout)
+        self.wheel.set(self._timer, self.options.ping_interval + self.options.ping_timeout, self._grain)
 
     def receive_binary(self, data: bytes) -> None:
         """One binary message."""

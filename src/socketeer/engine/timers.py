@@ -10,13 +10,23 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from itertools import islice
 from typing import Any, Protocol
 
 log = logging.getLogger("socketeer")
 
 #: Seconds. A deadline fires at most this much late, and a millisecond early.
 RESOLUTION = 0.02
+#: Timers that fire in one go; then the loop has its turn.
+_AT_ONCE = 512
+
+
+@lru_cache
+def grain_of(delay: float) -> int:
+    """The grain of timers that may be late by 2 % of ``delay`` seconds, for :meth:`TimerWheel.set`."""
+    return max(1, int(delay * 0.02 / RESOLUTION))
 
 
 class WakeUp(Protocol):
@@ -69,11 +79,17 @@ class TimerWheel:
         """The clock's time."""
         return self._clock.time()
 
-    def set(self, timer: Timer, delay: float) -> None:
-        """Fire ``timer`` once, in ``delay`` seconds; a timer already set is moved."""
+    def set(self, timer: Timer, delay: float, grain: int = 1) -> None:
+        """Fire ``timer`` once, in ``delay`` seconds; a timer already set is moved.
+
+        With a ``grain`` it may be late by so many buckets, and fires together with others of that grain: a
+        wake-up of an idle process costs more than all that is done in it for one timer.
+        """
         if timer.tick >= 0:
             self.clear(timer)
         tick = int((self._clock.time() + delay) / RESOLUTION) + 1
+        if grain > 1:
+            tick += -tick % grain
         bucket = self._buckets.get(tick)
         if bucket is None:
             bucket = self._buckets[tick] = {}
@@ -102,17 +118,24 @@ class TimerWheel:
         self._next, self._wake_up = -1, None
         # Loops round a wake-up to their own resolution, so it may come a millisecond early.
         now = int((self._clock.time() + 0.001) / RESOLUTION)
+        left = _AT_ONCE
         while self._ticks and (self._ticks[0] <= now or not self._buckets[self._ticks[0]]):
-            tick = heapq.heappop(self._ticks)
+            tick = self._ticks[0]
+            bucket = self._buckets[tick]
+            if len(bucket) > left:
+                self._fire(tick, list(islice(bucket, left)))
+                break
+            left -= len(bucket)
+            heapq.heappop(self._ticks)
             self._fire(tick, self._buckets.pop(tick))
         if self._ticks and (self._next < 0 or self._ticks[0] < self._next):
             self._ask(self._ticks[0])
 
-    def _fire(self, tick: int, bucket: dict[Timer, None]) -> None:
-        for timer in list(bucket):
+    def _fire(self, tick: int, timers: Iterable[Timer]) -> None:
+        for timer in list(timers):
             if timer.tick != tick:
                 continue  # cleared or moved by a timer of the same bucket
-            timer.tick = -1
+            self.clear(timer)
             try:
                 timer.callback()
             except Exception:

@@ -152,6 +152,8 @@ def run_handler(
     try:
         if len(args) == signature.exactly:
             result = handler.function(*args)
+        elif len(args) == signature.converted:
+            result = handler.function(*signature.convert(args))
         else:
             given = ack or _NO_ACK
             by_name = {} if signature.ack_name is None else {signature.ack_name: given}

@@ -20,9 +20,8 @@ from types import SimpleNamespace
 from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
-import msgspec
-
 from socketeer.errors import InvalidPayload, UsageError
+from socketeer.messaging.payloads import Converter, converter_to, is_convertible
 
 log = logging.getLogger("socketeer")
 
@@ -64,10 +63,9 @@ class Payload(Enum):
 
 
 class _Parameter:
-    __slots__ = ("default", "name", "required", "type")
+    __slots__ = ("default", "required", "type")
 
     def __init__(self, parameter: inspect.Parameter, type_: Any) -> None:
-        self.name = parameter.name
         self.default = parameter.default
         self.required = parameter.default is parameter.empty
         self.type = type_
@@ -80,6 +78,8 @@ class Signature:
     __slots__ = (
         "ack_at",
         "ack_name",
+        "conversions",
+        "converted",
         "exactly",
         "is_async",
         "maximum",
@@ -100,13 +100,18 @@ class Signature:
         self.maximum = 0
         """Positional parameters; -1 for any number."""
         self.parameters: list[_Parameter] = []
+        self.conversions: tuple[tuple[int, Any, Converter], ...] = ()
+        """The typed parameters: where each stands, its type, and what makes a value of that type."""
         self._read(function, {} if payload is Payload.NONE else _hints(function))
         self.required = sum(parameter.required for parameter in self.parameters)
         self.takes_ack = self.ack_at >= 0 or self.ack_name is not None
-        self.plain = not self.takes_ack and all(parameter.type is Any for parameter in self.parameters)
+        self.plain = not self.takes_ack and not self.conversions
         """Whether the arguments can be handed over as they come."""
-        self.exactly = self.required if self.plain and self.required == self.maximum else -1
+        exactly = self.required if not self.takes_ack and self.required == self.maximum else -1
+        self.exactly = exactly if self.plain else -1
         """How many arguments can be handed over with no further look; -1 for no number."""
+        self.converted = -1 if self.plain else exactly
+        """How many can be handed over once they are converted; -1 for no number."""
 
     def _read(self, function: Function, hints: dict[str, Any]) -> None:
         for parameter in inspect.signature(function).parameters.values():
@@ -117,14 +122,34 @@ class Signature:
                 if _is_ack(hint):
                     self.ack_at = len(self.parameters)
                 else:
-                    is_ours = self.ours and not self.parameters
-                    self.parameters.append(_Parameter(parameter, Any if is_ours else hint))
+                    self._take(parameter, Any if self.ours and not self.parameters else hint)
             elif parameter.kind is parameter.KEYWORD_ONLY and _is_ack(hint):
                 self.ack_name = parameter.name
             elif parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty:
                 raise UsageError(f"handler {function!r}: parameter {parameter.name!r} can never be given")
         if self.maximum == 0:
             self.maximum = len(self.parameters)
+
+    def _take(self, parameter: inspect.Parameter, kind: Any) -> None:
+        if kind is not Any:
+            conversion = (len(self.parameters), kind, converter_to(kind, parameter.name))
+            self.conversions = (*self.conversions, conversion)
+        self.parameters.append(_Parameter(parameter, kind))
+
+    def convert(self, args: Sequence[Any]) -> list[Any]:
+        """The arguments, each of its parameter's type.
+
+        Raises:
+            InvalidPayload: one does not fit its annotation.
+        """
+        values = list(args)
+        for at, kind, convert in self.conversions:
+            if at >= len(values):
+                break
+            value = values[at]
+            if type(value) is not kind:
+                values[at] = convert(value)
+        return values
 
     def fit(self, args: Sequence[Any], ack: Ack) -> Sequence[Any]:
         """The arguments to call the handler with.
@@ -141,10 +166,7 @@ class Signature:
             args = args[: self.maximum]
         if self.plain:
             return args
-        values = list(args)
-        for at, parameter in enumerate(self.parameters[: len(values)]):
-            if parameter.type is not Any:
-                values[at] = _convert(values[at], parameter)
+        values = self.convert(args)
         if self.ack_at >= 0:
             values += [parameter.default for parameter in self.parameters[len(values) : self.ack_at]]
             values.insert(self.ack_at, ack)
@@ -153,33 +175,6 @@ class Signature:
 
 def _is_ack(hint: Any) -> bool:
     return hint is Ack or Ack in typing.get_args(hint)  # ``Ack | None`` means the same
-
-
-class _NotConvertibleError(Exception):
-    """Nobody knows how to make a value of that type."""
-
-
-def _convert(value: Any, parameter: _Parameter) -> Any:
-    kind = parameter.type
-    if type(value) is kind:
-        return value
-    try:
-        if hasattr(kind, "model_validate"):
-            return kind.model_validate(value)
-        return msgspec.convert(
-            value, kind, builtin_types=(bytes, bytearray, memoryview), dec_hook=_validate_model
-        )
-    except _NotConvertibleError:
-        return value
-    except (ValueError, TypeError) as error:  # msgspec's and pydantic's validation errors are ValueErrors
-        raise InvalidPayload(f"argument {parameter.name!r}: {error}") from error
-
-
-def _validate_model(kind: Any, value: Any) -> Any:
-    """For the types that msgspec does not know, in any depth."""
-    if hasattr(kind, "model_validate"):
-        return kind.model_validate(value)
-    raise _NotConvertibleError
 
 
 def _unwrap(function: Function) -> Function:
@@ -199,7 +194,7 @@ def _hints(function: Function) -> dict[str, Any]:
         hints = typing.get_type_hints(target, localns=names, include_extras=True)
     except Exception:  # noqa: BLE001 - annotations may hold any expression
         hints = _resolvable_hints(target, names)
-    return {name: hint for name, hint in hints.items() if _is_ack(hint) or _convertible(hint)}
+    return {name: hint for name, hint in hints.items() if _is_ack(hint) or is_convertible(hint)}
 
 
 def _resolvable_hints(function: Function, names: dict[str, Any]) -> dict[str, Any]:
@@ -224,18 +219,6 @@ def _closure_names(function: Function) -> dict[str, Any]:
         except ValueError:  # not assigned yet
             continue
     return names
-
-
-def _convertible(hint: Any) -> bool:
-    if hint is Any or hasattr(hint, "model_validate"):
-        return True
-    try:
-        msgspec.convert(None, hint)
-    except msgspec.ValidationError:
-        return True
-    except Exception:  # noqa: BLE001 - msgspec refuses what it does not know in several ways
-        return False
-    return True
 
 
 class _Known:

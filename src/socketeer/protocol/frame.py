@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from binascii import b2a_base64
 from collections.abc import Callable, Sequence
+from struct import Struct
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -22,6 +23,10 @@ _RSV1: Final = 0x40
 #: Payloads of fewer bytes have their length in the frame's second byte (RFC 6455 section 5.2).
 _SHORT: Final = 126
 _SHORT_TEXT = tuple(bytes((_TEXT, size)) for size in range(_SHORT))
+#: Of longer ones it stands behind that byte, in two bytes, or else in eight.
+_MIDDLING: Final = 65_536
+_middling_header = Struct(">BBH").pack
+_long_header = Struct(">BBQ").pack
 
 #: An empty close frame: the peer sees code 1005, as from the official server.
 CLOSE_FRAME = b"\x88\x00"
@@ -30,9 +35,9 @@ CLOSE_FRAME = b"\x88\x00"
 def _header(first: int, size: int) -> bytes:
     if size < _SHORT:
         return bytes((first, size))
-    if size < 65_536:
-        return bytes((first, 126)) + size.to_bytes(2, "big")
-    return bytes((first, 127)) + size.to_bytes(8, "big")
+    if size < _MIDDLING:
+        return _middling_header(first, 126, size)
+    return _long_header(first, 127, size)
 
 
 def text_frame(data: bytes) -> bytes:
@@ -94,7 +99,12 @@ class Message(msgspec.Struct, gc=False):
         if framed is None:
             text = self.text
             size = len(text)
-            framed = _SHORT_TEXT[size] + text if size < _SHORT else text_frame(text)
+            if size < _SHORT:
+                framed = _SHORT_TEXT[size] + text
+            elif size < _MIDDLING:
+                framed = _middling_header(_TEXT, 126, size) + text
+            else:
+                framed = text_frame(text)
             if self.attachments:
                 framed = b"".join([framed if text else b"", *map(binary_frame, self.attachments)])
             self.framed = framed
