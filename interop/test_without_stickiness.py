@@ -49,11 +49,17 @@ def roams(case: Case) -> bool:
     return of_all and case.profile == "default" and case.mode != "websocket" and not case.fresh
 
 
+def travels(case: Case) -> bool:
+    """Whether a scenario makes requests of a session; those of other options do it in the same ways."""
+    return case.profile == "default" and case.mode != "websocket" and not case.fresh
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "roaming" in metafunc.fixturenames:
-        node = shutil.which("node")
-        found = cases(node) if node else (Case("acks.any", "polling", "default", fresh=False),)
-        metafunc.parametrize("roaming", [each for each in found if roams(each)], ids=str)
+    for name, fits in (("roaming", roams), ("travelling", travels)):
+        if name in metafunc.fixturenames:
+            node = shutil.which("node")
+            found = cases(node) if node else (Case("acks.any", "polling", "default", fresh=False),)
+            metafunc.parametrize(name, [each for each in found if fits(each)], ids=str)
 
 
 class Cluster:
@@ -123,8 +129,6 @@ OWN_IDS = {"engine_hooks.ids_of_ones_own": "these ids do not name their node, so
 
 
 def run(case: Case, client: Client, clusters: Clusters) -> Cluster:
-    if case.fresh:
-        pytest.skip("it ends its server")
     if case.name in OTHERWISE_ON_PURPOSE:
         pytest.skip(f"otherwise on purpose: {OTHERWISE_ON_PURPOSE[case.name]}")
     if case.name in OWN_IDS:
@@ -136,8 +140,8 @@ def run(case: Case, client: Client, clusters: Clusters) -> Cluster:
     return cluster
 
 
-def test_everything_lands_elsewhere(case: Case, client: Client, owned: Clusters) -> None:
-    run(case, client, owned)
+def test_everything_lands_elsewhere(travelling: Case, client: Client, owned: Clusters) -> None:
+    run(travelling, client, owned)
 
 
 def holds_anywhere(case: Case, client: Client, clusters: Clusters) -> None:
