@@ -27,6 +27,8 @@ import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import uvloop
+
 NODE = ["Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"]
 BROWSER = [
     "Pragma: no-cache",
@@ -236,7 +238,8 @@ def main() -> None:
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
-        asyncio.run(serve(options.serve))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as io.run
+            runner.run(serve(options.serve))
         return
     stage = Stage(options.handlers, BROWSER if options.browser else NODE)
     try:
