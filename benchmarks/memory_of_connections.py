@@ -40,7 +40,6 @@ BROWSER = [
     "Cookie: session={number:032x}; theme=dark",
     "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits",
 ]
-HELD = ("Session", "Socket", "Connection", "Request", "WebSocketTransport", "Timer", "Handshake", "TakenOverLane")
 
 
 # --- the server -------------------------------------------------------------------------------------------------
@@ -217,8 +216,8 @@ def in_cycles(stage: Stage, connections: int, cycles: int) -> None:
         uncollected = stage.ask("objects")
         found = stage.ask("collect")
         left = stage.ask("objects")
-        held = {name: uncollected.get(name, 0) - first.get(name, 0) for name in HELD}
-        held = {name: count for name, count in held.items() if count > 0}
+        held = {name: count - left.get(name, 0) for name, count in uncollected.items()}
+        held = {name: count for name, count in held.items() if count > connections // 10}
         print(
             f"cycle {cycle:2}: most {most / 2**20:6.1f} MiB, after {stage.ask('rss') / 2**20:6.1f} MiB; objects "
             f"{sum(uncollected.values()):,} before a collection, {sum(left.values()):,} after one, which found {found:,}"

@@ -32,7 +32,7 @@ from socketeer.engine.session_ids import SessionIds
 from socketeer.engine.timers import TimerWheel, loop_wheel
 from socketeer.engine.transports.polling import PollingTransport
 from socketeer.engine.transports.polling_v3 import polling_v3
-from socketeer.engine.transports.websocket import Probe, WebSocketTransport
+from socketeer.engine.transports.websocket import Probe, WebSocketTransport, websocket_transport
 from socketeer.errors import UsageError
 from socketeer.options import EngineOptions
 from socketeer.protocol.engineio import ERROR_MESSAGES, open_packet
@@ -70,6 +70,7 @@ class EngineServer(Emitter):
         "_closing",
         "_cors",
         "_departed",
+        "_forgets",
         "_ids",
         "_make_handler",
         "_origins",
@@ -92,6 +93,8 @@ class EngineServer(Emitter):
         self._addresses: Counter[str] = Counter()
         self._closing = False
         self._departed = Departed()
+        self._forgets = self._forget
+        """One bound method for all sessions."""
         self._ids = SessionIds()
         self.generate_id: Callable[[Request], str | Awaitable[str]] = self._ids
         self.relay: Relay | None = None
@@ -296,7 +299,7 @@ class EngineServer(Emitter):
                 return
             session = self._new_session(request)
             carrier.receiver = session
-            self._open(session, WebSocketTransport(carrier, base64, session.protocol), [])
+            self._open(session, websocket_transport(carrier, base64, session.protocol), [])
         elif (
             session.id in self.sessions
             and isinstance(session.transport, PollingTransport)
@@ -354,7 +357,7 @@ class EngineServer(Emitter):
 
     def _new_session(self, request: Request) -> Session:
         sid = self._ids.take(request)
-        session = Session(sid, request, self.options, self.wheel, self._forget, protocol_of(request))
+        session = Session(sid, request, self.options, self.wheel, self._forgets, protocol_of(request))
         if self._watcher is not None:
             session.watch(self._watcher)
         self.sessions[sid] = session

@@ -12,11 +12,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from enum import Enum
+from functools import lru_cache
 from typing import Final, Protocol
 
 from socketeer.engine.http.message import Request
 from socketeer.engine.taps import EnginePacket, OutgoingTap, Tappable, tap_incoming
-from socketeer.engine.timers import Timer, TimerWheel
+from socketeer.engine.emitter import NOBODY
+from socketeer.engine.timers import TimerWheel
 from socketeer.errors import PacketError
 from socketeer.options import EngineOptions
 from socketeer.protocol import engineio_v3
@@ -90,7 +92,10 @@ class SessionHandler(Protocol):
 class Transport(Protocol):
     """The outgoing side of whatever carries a session at the moment."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """``polling`` or ``websocket``."""
+        ...
 
     @property
     def send(self) -> Callable[[Message], None]:
@@ -141,13 +146,13 @@ class Session(Tappable):
         transport: what carries it now; ``transport.name`` is ``polling`` or ``websocket``.
         request: the handshake's HTTP request.
         upgrading: the WebSocket that asks to take over, or None.
+        tick: for the timer wheel: a session is its own and only timer.
     """
 
     __slots__ = (
         "__weakref__",
         "_heartbeat",
         "_on_closed",
-        "_timer",
         "handler",
         "id",
         "options",
@@ -155,6 +160,7 @@ class Session(Tappable):
         "request",
         "send",
         "state",
+        "tick",
         "transport",
         "upgrading",
         "wheel",
@@ -182,7 +188,7 @@ class Session(Tappable):
         self.upgrading: Upgrading | None = None
         self._on_closed = on_closed
         self._heartbeat = Heartbeat.RESTING
-        self._timer = Timer(self._beat)
+        self.tick = -1
         self.send: Callable[[Message], None] = _discard
         """Queue a message. It is the transport's own method, so that a message costs one call less."""
 
@@ -199,7 +205,7 @@ class Session(Tappable):
             self._heartbeat = Heartbeat.LISTENING
             self._listen()
         else:
-            self.wheel.set(self._timer, self.options.ping_interval)
+            self.wheel.set(self, self.options.ping_interval)
         self.handler = make_handler(self)
 
     def move_to(self, transport: Transport, queued: list[Message]) -> None:
@@ -226,7 +232,7 @@ class Session(Tappable):
         self.state = State.CLOSING
         self.send = _discard
         self._heartbeat = Heartbeat.AWAITING_REFRESHED
-        self.wheel.set(self._timer, CLOSE_TIMEOUT)
+        self.wheel.set(self, CLOSE_TIMEOUT)
         self.transport.finish(self._forced_close)
 
     def _forced_close(self) -> None:
@@ -238,7 +244,7 @@ class Session(Tappable):
             return
         self.state = State.CLOSED
         self.send = _discard
-        self.wheel.clear(self._timer)
+        self.wheel.clear(self)
         if self.upgrading is not None:
             self.upgrading.cancel()
             self.upgrading = None
@@ -246,6 +252,18 @@ class Session(Tappable):
         self._on_closed(self)
         self.emit("close", reason, description)
         self.handler.on_close(reason, description)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Whatever points back here is left, so that all of it is freed at once and not by a collection."""
+        self.transport = _ended(self.transport.name)
+        self.handler = _NO_HANDLER
+        self.outgoing = None
+        self._listeners = NOBODY
+
+    def callback(self) -> None:
+        """For the timer wheel: the time has come."""
+        self._beat()
 
     def _beat(self) -> None:
         """The timer has fired."""
@@ -253,7 +271,7 @@ class Session(Tappable):
             self.fail("forced close")
         elif self._heartbeat is Heartbeat.RESTING:
             self._heartbeat = Heartbeat.AWAITING
-            self.wheel.set(self._timer, self.options.ping_timeout)
+            self.wheel.set(self, self.options.ping_timeout)
             self.send(PING_PACKET)
         else:
             self.fail("ping timeout")
@@ -275,7 +293,7 @@ class Session(Tappable):
     def _refresh(self) -> None:
         """engine.io 6.6.12: the first other packet after a ping gives the pong more time, once."""
         self._heartbeat = Heartbeat.AWAITING_REFRESHED
-        self.wheel.set(self._timer, self.options.ping_timeout)
+        self.wheel.set(self, self.options.ping_timeout)
 
     def _receive_other(self, kind: int, data: bytes) -> None:
         if kind != BASE64 and self.listens("packet"):
@@ -285,7 +303,7 @@ class Session(Tappable):
         elif kind == PONG:
             if self._heartbeat is not Heartbeat.RESTING:
                 self._heartbeat = Heartbeat.RESTING
-                self.wheel.set(self._timer, self.options.ping_interval)
+                self.wheel.set(self, self.options.ping_interval)
                 self.emit("heartbeat")
         elif kind == BASE64:
             self._receive_typed(decode_base64, data)
@@ -318,7 +336,7 @@ class Session(Tappable):
 
     def _listen(self) -> None:
         """The client's next ping has this long to come."""
-        self.wheel.set(self._timer, self.options.ping_interval + self.options.ping_timeout)
+        self.wheel.set(self, self.options.ping_interval + self.options.ping_timeout)
 
     def receive_binary(self, data: bytes) -> None:
         """One binary message."""
@@ -358,7 +376,7 @@ class Session(Tappable):
 
     def writable(self) -> bool:
         """Whether a message would leave now."""
-        return self.state is State.OPEN and self.transport.writable()
+        return self.state is _OPEN and self.transport.writable()
 
     # --- taps: see engine/taps.py -----------------------------------------------------------------
 
@@ -376,3 +394,43 @@ class Session(Tappable):
 
 def _discard(message: Message) -> None:
     """Stands for ``transport.send`` once the session is over: emitting to a client that has gone is no error."""
+
+
+class _NoHandler:
+    """The handler of a session that has ended."""
+
+    def on_text(self, data: bytes) -> None: ...
+
+    def on_binary(self, data: bytes) -> None: ...
+
+    def on_upgrade(self) -> None: ...
+
+    def on_close(self, reason: str, description: str | None) -> None: ...
+
+
+class _Ended:
+    """The transport of a session that has ended: all that is left of it is its name."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def send(self, message: Message) -> None: ...
+
+    def writable(self) -> bool:
+        return False
+
+    def held(self) -> int:
+        return 0
+
+    async def drained(self) -> None: ...
+
+    def finish(self, ended: Callable[[], None]) -> None:
+        ended()
+
+    def close(self) -> None: ...
+
+
+_NO_HANDLER: Final = _NoHandler()
+_ended = lru_cache(maxsize=4)(_Ended)

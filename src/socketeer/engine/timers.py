@@ -39,6 +39,17 @@ class Clock(Protocol):
         ...
 
 
+class Deadline(Protocol):
+    """What the wheel runs: a :class:`Timer`, or an object that has but one deadline and is spared a second one."""
+
+    tick: int
+
+    @property
+    def callback(self) -> Callable[[], None]:
+        """To be called when the time has come."""
+        ...
+
+
 class Timer:
     """A deadline that can be set, moved and cleared."""
 
@@ -57,7 +68,7 @@ class TimerWheel:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._buckets: dict[int, dict[Timer, None]] = {}
+        self._buckets: dict[int, dict[Deadline, None]] = {}
         self._ticks: list[int] = []
         """A heap of the buckets' numbers, each of them once."""
         self._next = -1
@@ -69,7 +80,7 @@ class TimerWheel:
         """The clock's time."""
         return self._clock.time()
 
-    def set(self, timer: Timer, delay: float) -> None:
+    def set(self, timer: Deadline, delay: float) -> None:
         """Fire ``timer`` once, in ``delay`` seconds; a timer already set is moved."""
         if timer.tick >= 0:
             self.clear(timer)
@@ -83,7 +94,7 @@ class TimerWheel:
         bucket[timer] = None
         timer.tick = tick
 
-    def clear(self, timer: Timer) -> None:
+    def clear(self, timer: Deadline) -> None:
         """Do not fire ``timer``; nothing happens where it is not set."""
         if timer.tick >= 0:
             bucket = self._buckets.get(timer.tick)
@@ -108,7 +119,7 @@ class TimerWheel:
         if self._ticks and (self._next < 0 or self._ticks[0] < self._next):
             self._ask(self._ticks[0])
 
-    def _fire(self, tick: int, bucket: dict[Timer, None]) -> None:
+    def _fire(self, tick: int, bucket: dict[Deadline, None]) -> None:
         for timer in list(bucket):
             if timer.tick != tick:
                 continue  # cleared or moved by a timer of the same bucket

@@ -134,6 +134,7 @@ class Connection:
             return
         self.closed = True
         self._drop_partial()
+        self._partial_timer = None
         for socket in list(self.sockets.values()):
             socket.on_connection_closed(reason, description)
         self.sockets.clear()
