@@ -66,7 +66,9 @@ async def serve(handlers: str) -> None:
 
     running = asyncio.create_task(io.serve(host="127.0.0.1", port=int(os.environ["PORT"])))
     reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+    )
     while word := (await reader.readline()).decode().strip():
         print(json.dumps(_answer(io, word)), flush=True)
     running.cancel()
@@ -97,7 +99,14 @@ def _answer(io: Any, word: str) -> Any:
     if word == "traced":
         gc.collect()
         found = tracemalloc.take_snapshot().statistics("lineno")
-        return [(f"{Path(each.traceback[0].filename).as_posix()}:{each.traceback[0].lineno}", each.size, each.count) for each in found[:60]]
+        return [
+            (
+                f"{Path(each.traceback[0].filename).as_posix()}:{each.traceback[0].lineno}",
+                each.size,
+                each.count,
+            )
+            for each in found[:60]
+        ]
     return collections.Counter(type(each).__qualname__ for each in gc.get_objects())
 
 
@@ -193,13 +202,18 @@ def per_connection(stage: Stage, connections: int, trace: bool) -> None:
     each = {name: round((more[name] - objects.get(name, 0)) / connections, 2) for name in more}
     each = {name: count for name, count in each.items() if count >= 0.05}
     print(f"objects that the collector minds, per connection: {sum(each.values()):.1f}")
-    print("  " + ", ".join(f"{name} {count:g}" for name, count in sorted(each.items(), key=lambda pair: -pair[1])))
+    print(
+        "  "
+        + ", ".join(f"{name} {count:g}" for name, count in sorted(each.items(), key=lambda pair: -pair[1]))
+    )
     if trace:
         rows = stage.ask("traced")
         print(f"traced per connection: {sum(row[1] for row in rows) / connections:,.0f} bytes")
         for where, size, count in rows:
             if size / connections >= 4:
-                print(f"{size / connections:8,.0f} {count / connections:6.1f}  {'/'.join(where.split('/')[-3:])}")
+                print(
+                    f"{size / connections:8,.0f} {count / connections:6.1f}  {'/'.join(where.split('/')[-3:])}"
+                )
 
 
 def in_cycles(stage: Stage, connections: int, cycles: int) -> None:
@@ -232,7 +246,9 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=2000)
     parser.add_argument("--cycles", type=int, default=0, help="how often they come and go")
     parser.add_argument("--browser", action="store_true", help="a browser's headers")
-    parser.add_argument("--trace", action="store_true", help="by line of source; RssAnon is without meaning then")
+    parser.add_argument(
+        "--trace", action="store_true", help="by line of source; RssAnon is without meaning then"
+    )
     parser.add_argument("--handlers", choices=("namespace", "socket", "none"), default="namespace")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     options = parser.parse_args()

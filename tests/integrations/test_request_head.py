@@ -24,7 +24,7 @@ def test_what_is_read() -> None:
     head = read(START + b"Host: a:1\r\nX-One:1\r\nConnection: close\r\n\r\nrest")
     assert head is not None
     assert (head.method, head.query) == ("GET", "EIO=4&transport=polling")
-    assert head.fields.pairs == [("host", "a:1"), ("x-one", "1"), ("connection", "close")]
+    assert head.fields.pairs == (("host", "a:1"), ("x-one", "1"), ("connection", "close"))
     assert (head.fields.length, head.fields.keep_alive, head.fields.upgrade) == (0, False, False)
 
 

@@ -195,6 +195,7 @@ class EngineServer(Emitter):
                 response = refused.response()
         response.headers.update(await self._cors.headers(request))
         self.emit("headers", response.headers, request)
+        request.settle()
         return response
 
     async def _route(self, request: Request) -> Response:
@@ -292,13 +293,14 @@ class EngineServer(Emitter):
         if isinstance(session, Passage):
             session.open(carrier)
             return
-        base64 = "b64" in request.query
+        base64 = "b64" in request.params
         if session is None:
             if self._closing:
                 carrier.close()
                 return
             session = self._new_session(request)
             carrier.receiver = session
+            request.settle()
             self._open(session, websocket_transport(carrier, base64, session.protocol), [])
         elif (
             session.id in self.sessions
@@ -331,7 +333,7 @@ class EngineServer(Emitter):
         except CorsFailed:
             raise RequestRefused(BAD_REQUEST, {"name": "MIDDLEWARE_FAILURE"}, request) from None
         if not allowed:
-            origin = asking.headers.get("origin", "")
+            origin = asking.fields.get("origin", "")
             raise RequestRefused(FORBIDDEN, {"origin": origin}, request, 403)
         if session is None:
             await ask_allow_request(self.options.allow_request, request)

@@ -15,9 +15,9 @@ from enum import Enum
 from functools import lru_cache
 from typing import Final, Protocol
 
+from socketeer.engine.emitter import NOBODY
 from socketeer.engine.http.message import Request
 from socketeer.engine.taps import EnginePacket, OutgoingTap, Tappable, tap_incoming
-from socketeer.engine.emitter import NOBODY
 from socketeer.engine.timers import TimerWheel
 from socketeer.errors import PacketError
 from socketeer.options import EngineOptions
@@ -368,7 +368,7 @@ class Session(Tappable):
     @property
     def upgraded(self) -> bool:
         """Whether it has moved from long-polling to another transport."""
-        return self.transport.name != "polling" and self.request.query.get("transport") == "polling"
+        return self.transport.name != "polling" and self.request.params.get("transport") == "polling"
 
     def is_open(self) -> bool:
         """Whether messages come and go."""

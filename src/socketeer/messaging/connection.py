@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any, Protocol
+from typing import Protocol
 
 from socketeer.engine.session import Session, State
 from socketeer.engine.timers import Timer
