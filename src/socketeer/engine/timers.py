@@ -60,6 +60,14 @@ class Timer:
         self.tick = -1
         """The bucket it stands in; -1 when it is not set."""
 
+    def retire(self) -> None:
+        """It will not be set any more: let go of its owner, which holds it."""
+        self.callback = _nothing
+
+
+def _nothing() -> None:
+    """What a retired timer calls."""
+
 
 class TimerWheel:
     """Runs timers. All calls come from the thread of its clock."""

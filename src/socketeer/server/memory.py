@@ -33,7 +33,7 @@ _Names = dict[str, None] | tuple[str, ...]
 
 def _with(names: _Names, name: str) -> _Names:
     """The set with one more; where it has been a tuple, another one or a dict."""
-    if type(names) is dict:
+    if isinstance(names, dict):
         names[name] = None
         return names
     if not names or names[0] == name:
@@ -127,8 +127,8 @@ class MemoryAdapter(Emitter):
             members = self._members[room] = ()
         if self._heard:
             self.emit("leave-room", room, socket_id)
-            members = self._members.get(room)
-            if members is None or members:
+            left = self._members.get(room)
+            if left is None or left:
                 return  # a listener has let somebody in
             del self._members[room]
             self.emit("delete-room", room)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar, Final
 
-from socketeer.engine.carriers.base import Carrier
+from socketeer.engine.carriers.base import Carrier, Deaf
 from socketeer.engine.session import Session, State
 from socketeer.engine.timers import Timer
 from socketeer.engine.transports.polling import PollingTransport
@@ -144,6 +144,7 @@ class Probe:
     def carrier_lost(self, reason: str, description: str) -> None:  # noqa: ARG002
         """The probe's WebSocket has gone: the session goes on polling."""
         self._forget()
+        self._carrier.receiver = Deaf()
 
     def _release_poll(self) -> None:
         self._polling.release()
@@ -158,9 +159,12 @@ class Probe:
         """Give up this WebSocket; the session is not touched."""
         self._forget()
         self._carrier.close()
+        self._carrier.receiver = Deaf()
 
     def _forget(self) -> None:
         self._session.wheel.clear(self._noop)
         self._session.wheel.clear(self._timeout)
+        self._noop.retire()
+        self._timeout.retire()
         if self._session.upgrading is self:
             self._session.upgrading = None
