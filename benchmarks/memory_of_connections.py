@@ -90,6 +90,8 @@ def _answer(io: Any, word: str) -> Any:
         gc.collect()
         gc.disable()
         return None
+    if word == "blocks":  # what Python has given out
+        return sys.getallocatedblocks()
     if word == "collect":
         return gc.collect()
     if word == "trace":
@@ -234,7 +236,7 @@ def in_cycles(stage: Stage, connections: int, cycles: int) -> None:
         held = {name: count for name, count in held.items() if count > connections // 10}
         print(
             f"cycle {cycle:2}: most {most / 2**20:6.1f} MiB, after {stage.ask('rss') / 2**20:6.1f} MiB; objects "
-            f"{sum(uncollected.values()):,} before a collection, {sum(left.values()):,} after one, which found {found:,}"
+            f"{sum(uncollected.values()):,} before a collection, {sum(left.values()):,} after one, which found {found:,}; {stage.ask('blocks'):,} blocks"
             + (f"; held until it: {held}" if held else "")
         )
     print(f"after malloc_trim: {stage.ask('trim') / 2**20:.1f} MiB")

@@ -167,7 +167,9 @@ async def come_and_go(url: str, transports: Any, leaves: str) -> None:
     client.on("echo", lambda _: heard.set())
     client.on("disconnect", lambda *_: over.set())
     await client.connect()
-    while client.io.engine.transport.name != transports[-1]:  # noqa: ASYNC110
+    engine = client.io.engine
+    assert engine is not None
+    while engine.transport.name != transports[-1]:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     client.emit("echo", "hello")
     await heard.wait()
