@@ -150,3 +150,20 @@ def test_what_is_read_the_full_parser_reads_alike(lines: bytes, method: bytes) -
         assert tuple(parsed.headers) == head.fields.pairs
         if not head.fields.upgrade:
             assert parsed.keep_alive is head.fields.keep_alive
+
+
+def test_clients_share_equal_lines_but_no_secrets() -> None:
+    lines = b"Host: a:1\r\nCookie: sid=secret\r\nSec-WebSocket-Protocol: x\r\n\r\n"
+    one, other = read(START + lines), read(START + lines)
+    assert one is not None
+    assert other is not None
+    shared = [mine is yours for mine, yours in zip(one.fields.pairs, other.fields.pairs, strict=True)]
+    assert shared == [True, False, True]
+
+
+def test_what_is_shared_has_an_end() -> None:
+    for number in range(2000):
+        assert read(START + b"Host: a\r\nX-Own: %d\r\n\r\n" % number) is not None
+    assert len(request_head._lines) <= 512
+    assert read(START + b"Host: a\r\nX-Own: " + b"x" * 600 + b"\r\n\r\n") is not None
+    assert max(map(len, request_head._lines)) <= 512

@@ -1,4 +1,4 @@
-"""What the application says of a new client, and what is said of one from a wrong origin."""
+"""What the application says of a new client, whether there is room for it, and what is said of a wrong origin."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import inspect
 import logging
 
 from socketeer.engine.http.message import Request
-from socketeer.engine.request import FORBIDDEN, RequestRefused
-from socketeer.options import AllowRequest
+from socketeer.engine.request import BAD_REQUEST, FORBIDDEN, RequestRefused
+from socketeer.options import AllowRequest, Limits
 
 log = logging.getLogger("socketeer")
 
@@ -50,3 +50,16 @@ class OriginWarnings:
             log.warning(
                 "origin %.200r is not allowed; allow it by Server(cors=Cors(origin=%.200r))", origin, origin
             )
+
+
+def check_room(request: Request, limits: Limits, closing: bool, sessions: int, of_address: int) -> None:
+    """Whether there is room for one session more, of ``sessions`` in all and ``of_address`` from the same address.
+
+    Raises:
+        RequestRefused: there is not, or the server is closing.
+    """
+    if closing or (limits.max_sessions is not None and sessions >= limits.max_sessions):
+        raise RequestRefused(BAD_REQUEST, {"name": "TOO_MANY_SESSIONS"}, request, 503)
+    each = limits.max_sessions_per_address
+    if each is not None and of_address >= each:
+        raise RequestRefused(BAD_REQUEST, {"name": "TOO_MANY_SESSIONS_PER_ADDRESS"}, request, 429)

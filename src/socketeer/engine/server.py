@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, TypeVar
 
-from socketeer.engine.admission import OriginWarnings, ask_allow_request
+from socketeer.engine.admission import OriginWarnings, ask_allow_request, check_room
 from socketeer.engine.carriers.base import Carrier, Deaf
 from socketeer.engine.departed import Departed
 from socketeer.engine.emitter import Emitter
@@ -338,18 +338,11 @@ class EngineServer(Emitter):
         if session is None:
             await ask_allow_request(self.options.allow_request, request)
             check_version(request, self.options.allow_eio3)
-            self._check_room(request)
+            connected = len(self.sessions), self._addresses[request.address]
+            check_room(request, self.options.limits, self._closing, *connected)
             # Before a WebSocket's handshake is answered: afterwards nobody can be told of a failure.
             await self._ids.choose(self.generate_id, request, self.sessions)
         return session
-
-    def _check_room(self, request: Request) -> None:
-        limits = self.options.limits
-        if self._closing or (limits.max_sessions is not None and len(self.sessions) >= limits.max_sessions):
-            raise RequestRefused(BAD_REQUEST, {"name": "TOO_MANY_SESSIONS"}, request, 503)
-        each = limits.max_sessions_per_address
-        if each is not None and self._addresses[request.address] >= each:
-            raise RequestRefused(BAD_REQUEST, {"name": "TOO_MANY_SESSIONS_PER_ADDRESS"}, request, 429)
 
     def _refuse(self, refused: RequestRefused) -> None:
         log.debug("refused: %s %r", ERROR_MESSAGES[refused.code], refused.context)

@@ -12,10 +12,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from enum import Enum
-from functools import lru_cache
 from typing import Final, Protocol
 
 from socketeer.engine.emitter import NOBODY
+from socketeer.engine.ended import NO_HANDLER, ended_transport
 from socketeer.engine.http.message import Request
 from socketeer.engine.taps import EnginePacket, OutgoingTap, Tappable, tap_incoming
 from socketeer.engine.timers import TimerWheel
@@ -256,8 +256,8 @@ class Session(Tappable):
 
     def _let_go(self) -> None:
         """Whatever points back here is left, so that all of it is freed at once and not by a collection."""
-        self.transport = _ended(self.transport.name)
-        self.handler = _NO_HANDLER
+        self.transport = ended_transport(self.transport.name)
+        self.handler = NO_HANDLER
         self.outgoing = None
         self._listeners = NOBODY
 
@@ -394,43 +394,3 @@ class Session(Tappable):
 
 def _discard(message: Message) -> None:
     """Stands for ``transport.send`` once the session is over: emitting to a client that has gone is no error."""
-
-
-class _NoHandler:
-    """The handler of a session that has ended."""
-
-    def on_text(self, data: bytes) -> None: ...
-
-    def on_binary(self, data: bytes) -> None: ...
-
-    def on_upgrade(self) -> None: ...
-
-    def on_close(self, reason: str, description: str | None) -> None: ...
-
-
-class _Ended:
-    """The transport of a session that has ended: all that is left of it is its name."""
-
-    __slots__ = ("name",)
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def send(self, message: Message) -> None: ...
-
-    def writable(self) -> bool:
-        return False
-
-    def held(self) -> int:
-        return 0
-
-    async def drained(self) -> None: ...
-
-    def finish(self, ended: Callable[[], None]) -> None:
-        ended()
-
-    def close(self) -> None: ...
-
-
-_NO_HANDLER: Final = _NoHandler()
-_ended = lru_cache(maxsize=4)(_Ended)

@@ -21,7 +21,7 @@ from socketeer.messaging.dispatch import (
     run_handlers,
     run_only,
 )
-from socketeer.messaging.handlers import NO_HANDLERS, Ack, HandlerTable, Payload
+from socketeer.messaging.handlers import Ack, HandlerTable, Payload
 from socketeer.messaging.listening import M, SocketListening, Watch
 from socketeer.protocol.packet import ACK, DISCONNECT, EVENT, RESERVED_EVENTS, Packet
 from socketeer.server.adapter import Flags, Room
@@ -275,7 +275,7 @@ class Socket(SocketListening, Others):
         self._life = Life.DISCONNECTED
         self._catch_alls_changed()
         self.nsp.adapter.leave_all(self.id)
-        self._let_go()
+        self.let_go()
 
     # --- from the connection --------------------------------------------------------------------
 
@@ -383,17 +383,7 @@ class Socket(SocketListening, Others):
         if self._acks is not None:
             self._acks.fail_all()
         self._tell("disconnect", reason, description)
-        self._let_go()
-
-    def _let_go(self) -> None:
-        """Leave the listeners that nothing can reach any more: most hold the socket, and it them.
-
-        Those of ``error`` stay: an ``async def`` handler that runs still may fail.
-        """
-        if self._handlers is not NO_HANDLERS:
-            self._handlers.keep_only("error")
-        if self._watch is not None and not self._watch.outgoing:
-            self._watch = None
+        self.let_go()
 
     def _part(self, reason: str) -> None:
         """For :class:`~socketeer.server.reception.RecoverableSocket`: it is about to leave its rooms."""
