@@ -215,7 +215,7 @@ class SocketListening(CatchAlls):
             self._watch = Watch()
         return self._watch
 
-    def let_go(self) -> None:
+    def _let_go(self) -> None:
         """The end: leave the listeners that nothing can reach any more. Most hold the socket, as it holds them.
 
         Those of ``error`` stay, for an ``async def`` handler that runs still may fail; so do catch-alls for what is

@@ -275,7 +275,7 @@ class Socket(SocketListening, Others):
         self._life = Life.DISCONNECTED
         self._catch_alls_changed()
         self.nsp.adapter.leave_all(self.id)
-        self.let_go()
+        self._let_go()
 
     # --- from the connection --------------------------------------------------------------------
 
@@ -383,7 +383,7 @@ class Socket(SocketListening, Others):
         if self._acks is not None:
             self._acks.fail_all()
         self._tell("disconnect", reason, description)
-        self.let_go()
+        self._let_go()
 
     def _part(self, reason: str) -> None:
         """For :class:`~socketeer.server.reception.RecoverableSocket`: it is about to leave its rooms."""
