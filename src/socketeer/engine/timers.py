@@ -44,9 +44,8 @@ class Deadline(Protocol):
 
     tick: int
 
-    @property
-    def callback(self) -> Callable[[], None]:
-        """To be called when the time has come."""
+    def callback(self) -> None:
+        """The time has come."""
         ...
 
 
@@ -56,7 +55,7 @@ class Timer:
     __slots__ = ("callback", "tick")
 
     def __init__(self, callback: Callable[[], None]) -> None:
-        self.callback = callback
+        self.callback: Callable[[], None] = callback
         self.tick = -1
         """The bucket it stands in; -1 when it is not set."""
 

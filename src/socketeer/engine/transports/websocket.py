@@ -6,7 +6,7 @@ https://socket.io/docs/v4/engine-io-protocol/#upgrade
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, Final
+from typing import Final
 
 from socketeer.engine.carriers.base import Carrier, Deaf
 from socketeer.engine.session import Session, State
@@ -25,7 +25,7 @@ class WebSocketTransport:
 
     __slots__ = ("carrier",)
 
-    name: ClassVar = "websocket"
+    name: str = "websocket"
 
     def __init__(self, carrier: Carrier) -> None:
         self.carrier = carrier
