@@ -75,7 +75,7 @@ class TimerWheel:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._buckets: dict[int, dict[Deadline, None]] = {}
+        self._buckets: dict[int, dict[Timer | Deadline, None]] = {}
         self._ticks: list[int] = []
         """A heap of the buckets' numbers, each of them once."""
         self._next = -1
@@ -87,7 +87,7 @@ class TimerWheel:
         """The clock's time."""
         return self._clock.time()
 
-    def set(self, timer: Deadline, delay: float) -> None:
+    def set(self, timer: Timer | Deadline, delay: float) -> None:
         """Fire ``timer`` once, in ``delay`` seconds; a timer already set is moved."""
         if timer.tick >= 0:
             self.clear(timer)
@@ -101,7 +101,7 @@ class TimerWheel:
         bucket[timer] = None
         timer.tick = tick
 
-    def clear(self, timer: Deadline) -> None:
+    def clear(self, timer: Timer | Deadline) -> None:
         """Do not fire ``timer``; nothing happens where it is not set."""
         if timer.tick >= 0:
             bucket = self._buckets.get(timer.tick)
@@ -126,7 +126,7 @@ class TimerWheel:
         if self._ticks and (self._next < 0 or self._ticks[0] < self._next):
             self._ask(self._ticks[0])
 
-    def _fire(self, tick: int, bucket: dict[Deadline, None]) -> None:
+    def _fire(self, tick: int, bucket: dict[Timer | Deadline, None]) -> None:
         for timer in list(bucket):
             if timer.tick != tick:
                 continue  # cleared or moved by a timer of the same bucket
