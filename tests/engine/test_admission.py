@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from socketeer.engine.admission import OriginWarnings, ask_allow_request
+from socketeer.engine.admission import OriginWarnings, ask_allow_request, check_room
 from socketeer.engine.request import RequestRefused
+from socketeer.options import Limits
 from tests.engine.fakes import make_request
 
 
@@ -37,3 +38,15 @@ def test_each_origin_is_warned_of_once_and_not_without_bound(caplog: pytest.LogC
         warnings.warn(f"http://{number}.example")
         warnings.warn(f"http://{number}.example")
     assert len(caplog.records) == 16
+
+
+@pytest.mark.parametrize(
+    ("closing", "sessions", "of_address", "status"),
+    [(True, 0, 0, 503), (False, 3, 0, 503), (False, 2, 1, 429)],
+)
+def test_no_room(closing: bool, sessions: int, of_address: int, status: int) -> None:
+    limits = Limits(max_sessions=3, max_sessions_per_address=1)
+    check_room(make_request(), limits, False, 2, 0)
+    with pytest.raises(RequestRefused) as caught:
+        check_room(make_request(), limits, closing, sessions, of_address)
+    assert caught.value.status == status

@@ -302,3 +302,11 @@ async def test_on_a_real_loop() -> None:
     wheel.set(timer, 0.01)
     async with asyncio.timeout(5):
         assert await fired >= start + 0.01 - 0.001
+
+
+def test_a_retired_timer_holds_nobody() -> None:
+    told: list[str] = []
+    timer = Timer(lambda: told.append("late"))
+    timer.retire()
+    timer.callback()
+    assert told == []

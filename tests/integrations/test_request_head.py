@@ -24,7 +24,7 @@ def test_what_is_read() -> None:
     head = read(START + b"Host: a:1\r\nX-One:1\r\nConnection: close\r\n\r\nrest")
     assert head is not None
     assert (head.method, head.query) == ("GET", "EIO=4&transport=polling")
-    assert head.fields.pairs == [("host", "a:1"), ("x-one", "1"), ("connection", "close")]
+    assert head.fields.pairs == (("host", "a:1"), ("x-one", "1"), ("connection", "close"))
     assert (head.fields.length, head.fields.keep_alive, head.fields.upgrade) == (0, False, False)
 
 
@@ -147,6 +147,23 @@ def test_what_is_read_the_full_parser_reads_alike(lines: bytes, method: bytes) -
         assert parsed.complete
         assert parsed.url == b"/socket.io/?" + head.query.encode()
         assert parsed.method.decode() == head.method
-        assert parsed.headers == head.fields.pairs
+        assert tuple(parsed.headers) == head.fields.pairs
         if not head.fields.upgrade:
             assert parsed.keep_alive is head.fields.keep_alive
+
+
+def test_clients_share_equal_lines_but_no_secrets() -> None:
+    lines = b"Host: a:1\r\nCookie: sid=secret\r\nSec-WebSocket-Protocol: x\r\n\r\n"
+    one, other = read(START + lines), read(START + lines)
+    assert one is not None
+    assert other is not None
+    shared = [mine is yours for mine, yours in zip(one.fields.pairs, other.fields.pairs, strict=True)]
+    assert shared == [True, False, True]
+
+
+def test_what_is_shared_has_an_end() -> None:
+    for number in range(2000):
+        assert read(START + b"Host: a\r\nX-Own: %d\r\n\r\n" % number) is not None
+    assert len(request_head._lines) <= 512
+    assert read(START + b"Host: a\r\nX-Own: " + b"x" * 600 + b"\r\n\r\n") is not None
+    assert max(map(len, request_head._lines)) <= 512

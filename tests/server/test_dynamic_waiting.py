@@ -9,7 +9,7 @@ import pytest
 
 from socketeer.options import Limits
 from socketeer.server.namespace import Namespace
-from tests.support.dynamic import DYNAMIC, children, invalid, joining, names
+from tests.support.dynamic import DYNAMIC, children, connection_of, invalid, names
 from tests.support.inprocess import Lobby
 
 
@@ -70,10 +70,12 @@ async def test_refused_in_the_end() -> None:
     door = Door()
     lobby.io.of(door)
     client = lobby.client()
+    connection = connection_of(client)
     client.say("40/x,")
+    assert connection.namespaces == 1
     await door.answer(False)
     assert client.heard() == invalid("/x")
-    assert joining(client) == {}
+    assert connection.namespaces == 0
     assert names(lobby.io) == ["/"]
 
 
@@ -97,6 +99,7 @@ async def test_a_connection_that_ends_meanwhile(how: str) -> None:
     lobby = Lobby()
     door = Door()
     client = lobby.client()
+    connection = connection_of(client)
 
     def close(name: str, auth: dict[str, Any]) -> bool:
         if how == "function":
@@ -112,7 +115,7 @@ async def test_a_connection_that_ends_meanwhile(how: str) -> None:
         await lobby.io.close()
     assert client.ended()
     await door.answer(True)
-    assert joining(client) == {}
+    assert connection.namespaces == 0
     assert names(lobby.io) == ["/"]
 
 

@@ -17,7 +17,7 @@ from socketeer.engine.client import EngineClient
 from socketeer.engine.client_session import ClientSession
 from socketeer.engine.session import Session, SessionHandler
 from socketeer.engine.timers import TimerWheel
-from socketeer.engine.transports.websocket import WebSocketTransport
+from socketeer.engine.transports.websocket import websocket_transport
 from socketeer.errors import TransportError
 from socketeer.protocol.engineio import read_open_packet
 from tests.support.clock import FakeClock
@@ -51,7 +51,7 @@ class Wires:
         carrier.receiver = session
         self.carriers.append(carrier)
         self.sessions.append(session)
-        session.begin(WebSocketTransport(cast(Any, carrier)), make_handler)
+        session.begin(websocket_transport(cast(Any, carrier)), make_handler)
         return session
 
     async def close(self) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
+from socketeer.messaging.connection import Connection
 from socketeer.server.dynamic import ParentNamespace
 from socketeer.server.namespace import Namespace
 from socketeer.server.server import BaseServer
@@ -36,7 +36,7 @@ def children(parent: ParentNamespace) -> list[Namespace]:
     return list(parent.children)
 
 
-def joining(client: Client) -> dict[str, Any]:
-    """What the server keeps of namespaces that the client waits for."""
-    found: dict[str, Any] = client.session.handler.joining  # type: ignore[attr-defined]
-    return found
+def connection_of(client: Client) -> Connection:
+    """The server's side of the client, as long as it is connected."""
+    assert isinstance(client.session.handler, Connection)
+    return client.session.handler

@@ -1,4 +1,4 @@
-"""What the application says of a new client or puts around it, and what is said of one from a wrong origin."""
+"""What the application says of a new client or puts around it, whether there is room, and what is said of a wrong origin."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from socketeer.engine.http.message import Request
-from socketeer.engine.request import FORBIDDEN, RequestRefused
+from socketeer.engine.request import BAD_REQUEST, FORBIDDEN, RequestRefused
 from socketeer.errors import UsageError
-from socketeer.options import AllowRequest
+from socketeer.options import AllowRequest, Limits
 
 log = logging.getLogger("socketeer")
 
@@ -73,3 +73,16 @@ def check_middleware(middleware: Callable[..., Any], options: Mapping[str, Any])
         pass
     else:
         signature.bind(None, **options)
+
+
+def check_room(request: Request, limits: Limits, closing: bool, sessions: int, of_address: int) -> None:
+    """Whether there is room for one session more, of ``sessions`` in all and ``of_address`` from the same address.
+
+    Raises:
+        RequestRefused: there is not, or the server is closing.
+    """
+    if closing or (limits.max_sessions is not None and sessions >= limits.max_sessions):
+        raise RequestRefused(BAD_REQUEST, {"name": "TOO_MANY_SESSIONS"}, request, 503)
+    each = limits.max_sessions_per_address
+    if each is not None and of_address >= each:
+        raise RequestRefused(BAD_REQUEST, {"name": "TOO_MANY_SESSIONS_PER_ADDRESS"}, request, 429)

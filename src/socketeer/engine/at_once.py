@@ -30,7 +30,7 @@ class Exchange(Protocol):
 def handle_at_once(engine: EngineServer, request: Request, exchange: Exchange) -> bool:
     """Answer ``request``, now or when there is something to poll; False has changed nothing and answers nothing."""
     try:
-        query = request.query
+        query = request.params
         check_headers(request)
     except (RequestRefused, ValueError):
         return False

@@ -26,7 +26,7 @@ from socketeer.engine.session import Session, SessionHandler, State
 from socketeer.engine.timers import TimerWheel
 from socketeer.engine.transports.polling_client import PollingClient
 from socketeer.engine.transports.upgrade_client import FirstPacket, Upgrade
-from socketeer.engine.transports.websocket import WebSocketTransport
+from socketeer.engine.transports.websocket import websocket_transport
 from socketeer.errors import PacketError, TransportError
 from socketeer.protocol.engineio import decode_payload, read_open_packet
 
@@ -203,7 +203,7 @@ class EngineClient:
             raise
         self.upgraded_before = True
         carrier.receiver = session
-        session.begin(WebSocketTransport(carrier, self.base64), make_handler)
+        session.begin(websocket_transport(carrier, self.base64), make_handler)
         first.hand_over(session)
         return session
 

@@ -99,7 +99,7 @@ class ClientSession(Session):
 
     def _await_ping(self) -> None:
         self._deadline = self._clock() + self._patience
-        self.wheel.set(self._timer, self._patience)
+        self.wheel.set(self, self._patience)
 
     @property
     def overdue(self) -> bool:
@@ -147,6 +147,9 @@ class ClientSession(Session):
     def upgrade_failed(self, error: Exception) -> None:
         """The WebSocket that was to take over did not get through; the session goes on polling."""
         self.emit("upgrade_error", error)
+
+    def _let_go(self) -> None:
+        """A client has one session at a time, and asks it for more after its end."""
 
     def _beat(self) -> None:
         self.fail("ping timeout")

@@ -48,7 +48,7 @@ class Departed:
         request = refused.request
         if not self._left or refused.code != UNKNOWN_SID or request is None or request.method != "GET":
             return None
-        left = self._left.pop(request.query.get("sid", ""), None)  # there is one such poll
+        left = self._left.pop(request.params.get("sid", ""), None)  # there is one such poll
         if left is None or now - left >= MOMENT:
             return None
         return Response(200, {"content-type": TEXT, "cache-control": "no-store"}, NOOP_PACKET.payload())

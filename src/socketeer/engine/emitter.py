@@ -14,7 +14,7 @@ log = logging.getLogger("socketeer")
 Listener = Callable[..., Any]
 L = TypeVar("L", bound=Listener)
 
-_NOBODY: Final[dict[str, list[tuple[Listener, bool]]]] = {}
+NOBODY: Final[dict[str, list[tuple[Listener, bool]]]] = {}
 
 
 class Emitter:
@@ -29,7 +29,7 @@ class Emitter:
 
     def __init__(self) -> None:
         # One for all until somebody listens: there is an emitter for each session.
-        self._listeners = _NOBODY
+        self._listeners = NOBODY
 
     @overload
     def on(self, event: str) -> Callable[[L], L]: ...
@@ -60,7 +60,7 @@ class Emitter:
             raise UsageError(f"{self.name}.on: there is no event {event!r}, but {known}")
         if inspect.iscoroutinefunction(listener):
             raise UsageError(f"listener of {event!r}: expected a plain function, got an async one")
-        if self._listeners is _NOBODY:
+        if self._listeners is NOBODY:
             self._listeners = {}
         self._listeners.setdefault(event, []).append((listener, once))
         self._listeners_changed()

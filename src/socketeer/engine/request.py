@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -67,9 +67,9 @@ def check(
     if transport not in options.transports:
         raise RequestRefused(UNKNOWN_TRANSPORT, {"transport": transport}, request)
     check_headers(request)
-    if "j" in request.query and not _may_be_jsonp(request, transport, options):
+    if "j" in request.params and not _may_be_jsonp(request, transport, options):
         raise RequestRefused(BAD_REQUEST, {"name": "JSONP_UNSUPPORTED"}, request)
-    if "sid" in request.query:
+    if "sid" in request.params:
         return _check_session(request, sessions, transport, websocket)
     if request.method != "GET":
         raise RequestRefused(BAD_HANDSHAKE_METHOD, {"method": request.method}, request)
@@ -100,14 +100,14 @@ def with_origin_of_page(request: Request) -> Request:
     Any page may contain such an element, and reads the answer: CORS would be void. The page stands in ``Referer``;
     one that hides itself counts as ``null``, which ``origin="*"`` allows and hardly anything else.
     """
-    if "j" not in request.query or "origin" in request.headers:
+    if "j" not in request.params or "origin" in request.fields:
         return request
     try:
-        page = urlsplit(request.headers.get("referer", ""))
+        page = urlsplit(request.fields.get("referer", ""))
     except ValueError:  # brackets that hold no IPv6 address
         page = urlsplit("")
     origin = f"{page.scheme}://{page.netloc}" if page.scheme and page.netloc else "null"
-    return replace(request, raw_headers=[*request.raw_headers, ("origin", origin)])
+    return request.with_header("origin", origin)
 
 
 def _may_be_jsonp(request: Request, transport: str | None, options: EngineOptions) -> bool:
@@ -117,7 +117,7 @@ def _may_be_jsonp(request: Request, transport: str | None, options: EngineOption
 
 def _parameter(request: Request, name: str) -> str | None:
     """A parameter of the query, or None where it is missing or given twice."""
-    return None if name in request.repeated else request.query.get(name)
+    return None if name in request.repeated else request.params.get(name)
 
 
 def _check_session(
@@ -147,7 +147,7 @@ def check_headers(request: Request) -> None:
     Raises:
         RequestRefused: it is not so.
     """
-    headers = request.headers
+    headers = request.fields
     origin = headers.get("origin")
     if origin is not None and not (origin.isascii() and origin.isprintable()):
         raise RequestRefused(BAD_REQUEST, {"name": "INVALID_ORIGIN"}, request)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, TypeVar
 
-from socketeer.engine.admission import OriginWarnings, ask_allow_request, check_middleware
+from socketeer.engine.admission import OriginWarnings, ask_allow_request, check_middleware, check_room
 from socketeer.engine.carriers.base import Carrier, Deaf
 from socketeer.engine.departed import Departed
 from socketeer.engine.emitter import Emitter
@@ -31,7 +31,7 @@ from socketeer.engine.session_ids import SessionIds
 from socketeer.engine.timers import TimerWheel, loop_wheel
 from socketeer.engine.transports.polling import PollingTransport
 from socketeer.engine.transports.polling_v3 import polling_v3
-from socketeer.engine.transports.websocket import Probe, WebSocketTransport
+from socketeer.engine.transports.websocket import Probe, WebSocketTransport, websocket_transport
 from socketeer.options import EngineOptions
 from socketeer.protocol.engineio import ERROR_MESSAGES, open_packet
 from socketeer.protocol.frame import Message
@@ -68,6 +68,7 @@ class EngineServer(Emitter):
         "_closing",
         "_cors",
         "_departed",
+        "_forgets",
         "_ids",
         "_make_handler",
         "_origins",
@@ -90,6 +91,8 @@ class EngineServer(Emitter):
         self._addresses: Counter[str] = Counter()
         self._closing = False
         self._departed = Departed()
+        self._forgets = self._forget
+        """One bound method for all sessions."""
         self._ids = SessionIds()
         self.generate_id: Callable[[Request], str | Awaitable[str]] = self._ids
         self.relay: Relay | None = None
@@ -180,6 +183,7 @@ class EngineServer(Emitter):
                 response = refused.response()
         response.headers.update(await self._cors.headers(request))
         self.emit("headers", response.headers, request)
+        request.settle()
         return response
 
     async def _route(self, request: Request) -> Response:
@@ -277,14 +281,15 @@ class EngineServer(Emitter):
         if isinstance(session, Passage):
             session.open(carrier)
             return
-        base64 = "b64" in request.query
+        base64 = "b64" in request.params
         if session is None:
             if self._closing:
                 carrier.close()
                 return
             session = self._new_session(request)
             carrier.receiver = session
-            self._open(session, WebSocketTransport(carrier, base64, session.protocol), [])
+            request.settle()
+            self._open(session, websocket_transport(carrier, base64, session.protocol), [])
         elif (
             session.id in self.sessions
             and isinstance(session.transport, PollingTransport)
@@ -316,23 +321,16 @@ class EngineServer(Emitter):
         except CorsFailed:
             raise RequestRefused(BAD_REQUEST, {"name": "MIDDLEWARE_FAILURE"}, request) from None
         if not allowed:
-            origin = asking.headers.get("origin", "")
+            origin = asking.fields.get("origin", "")
             raise RequestRefused(FORBIDDEN, {"origin": origin}, request, 403)
         if session is None:
             await ask_allow_request(self.options.allow_request, request)
             check_version(request, self.options.allow_eio3)
-            self._check_room(request)
+            connected = len(self.sessions), self._addresses[request.address]
+            check_room(request, self.options.limits, self._closing, *connected)
             # Before a WebSocket's handshake is answered: afterwards nobody can be told of a failure.
             await self._ids.choose(self.generate_id, request, self.sessions)
         return session
-
-    def _check_room(self, request: Request) -> None:
-        limits = self.options.limits
-        if self._closing or (limits.max_sessions is not None and len(self.sessions) >= limits.max_sessions):
-            raise RequestRefused(BAD_REQUEST, {"name": "TOO_MANY_SESSIONS"}, request, 503)
-        each = limits.max_sessions_per_address
-        if each is not None and self._addresses[request.address] >= each:
-            raise RequestRefused(BAD_REQUEST, {"name": "TOO_MANY_SESSIONS_PER_ADDRESS"}, request, 429)
 
     def _refuse(self, refused: RequestRefused) -> None:
         log.debug("refused: %s %r", ERROR_MESSAGES[refused.code], refused.context)
@@ -342,7 +340,7 @@ class EngineServer(Emitter):
 
     def _new_session(self, request: Request) -> Session:
         sid = self._ids.take(request)
-        session = Session(sid, request, self.options, self.wheel, self._forget, protocol_of(request))
+        session = Session(sid, request, self.options, self.wheel, self._forgets, protocol_of(request))
         if self._watcher is not None:
             session.watch(self._watcher)
         self.sessions[sid] = session

@@ -14,9 +14,11 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final, Protocol
 
+from socketeer.engine.emitter import NOBODY
+from socketeer.engine.ended import NO_HANDLER, ended_transport
 from socketeer.engine.http.message import Request
 from socketeer.engine.taps import EnginePacket, OutgoingTap, Tappable, tap_incoming
-from socketeer.engine.timers import Timer, TimerWheel, grain_of
+from socketeer.engine.timers import TimerWheel, grain_of
 from socketeer.errors import PacketError
 from socketeer.options import EngineOptions
 from socketeer.protocol import engineio_v3
@@ -90,7 +92,10 @@ class SessionHandler(Protocol):
 class Transport(Protocol):
     """The outgoing side of whatever carries a session at the moment."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """``polling`` or ``websocket``."""
+        ...
 
     @property
     def send(self) -> Callable[[Message], None]:
@@ -141,6 +146,7 @@ class Session(Tappable):
         transport: what carries it now; ``transport.name`` is ``polling`` or ``websocket``.
         request: the handshake's HTTP request.
         upgrading: the WebSocket that asks to take over, or None.
+        tick: for the timer wheel: a session is its own and only timer.
     """
 
     __slots__ = (
@@ -148,7 +154,6 @@ class Session(Tappable):
         "_grain",
         "_heartbeat",
         "_on_closed",
-        "_timer",
         "handler",
         "id",
         "options",
@@ -156,6 +161,7 @@ class Session(Tappable):
         "request",
         "send",
         "state",
+        "tick",
         "transport",
         "upgrading",
         "wheel",
@@ -185,7 +191,7 @@ class Session(Tappable):
         self._heartbeat = Heartbeat.RESTING
         self._grain = grain_of(min(options.ping_interval, options.ping_timeout))
         """Of the heartbeat's times: idle sessions have their pings together."""
-        self._timer = Timer(self._beat)
+        self.tick = -1
         self.send: Callable[[Message], None] = _discard
         """Queue a message. It is the transport's own method, so that a message costs one call less."""
 
@@ -202,7 +208,7 @@ class Session(Tappable):
             self._heartbeat = Heartbeat.LISTENING
             self._listen()
         else:
-            self.wheel.set(self._timer, self.options.ping_interval, self._grain)
+            self.wheel.set(self, self.options.ping_interval, self._grain)
         self.handler = make_handler(self)
 
     def move_to(self, transport: Transport, queued: list[Message]) -> None:
@@ -229,7 +235,7 @@ class Session(Tappable):
         self.state = State.CLOSING
         self.send = _discard
         self._heartbeat = Heartbeat.AWAITING_REFRESHED
-        self.wheel.set(self._timer, CLOSE_TIMEOUT)
+        self.wheel.set(self, CLOSE_TIMEOUT)
         self.transport.finish(self._forced_close)
 
     def _forced_close(self) -> None:
@@ -241,7 +247,7 @@ class Session(Tappable):
             return
         self.state = State.CLOSED
         self.send = _discard
-        self.wheel.clear(self._timer)
+        self.wheel.clear(self)
         if self.upgrading is not None:
             self.upgrading.cancel()
             self.upgrading = None
@@ -249,6 +255,18 @@ class Session(Tappable):
         self._on_closed(self)
         self.emit("close", reason, description)
         self.handler.on_close(reason, description)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Whatever points back here is left, so that all of it is freed at once and not by a collection."""
+        self.transport = ended_transport(self.transport.name)
+        self.handler = NO_HANDLER
+        self.outgoing = None
+        self._listeners = NOBODY
+
+    def callback(self) -> None:
+        """For the timer wheel: the time has come."""
+        self._beat()
 
     def _beat(self) -> None:
         """The timer has fired."""
@@ -256,7 +274,7 @@ class Session(Tappable):
             self.fail("forced close")
         elif self._heartbeat is Heartbeat.RESTING:
             self._heartbeat = Heartbeat.AWAITING
-            self.wheel.set(self._timer, self.options.ping_timeout, self._grain)
+            self.wheel.set(self, self.options.ping_timeout, self._grain)
             self.send(PING_PACKET)
         else:
             self.fail("ping timeout")
@@ -278,7 +296,7 @@ class Session(Tappable):
     def _refresh(self) -> None:
         """engine.io 6.6.12: the first other packet after a ping gives the pong more time, once."""
         self._heartbeat = Heartbeat.AWAITING_REFRESHED
-        self.wheel.set(self._timer, self.options.ping_timeout, self._grain)
+        self.wheel.set(self, self.options.ping_timeout, self._grain)
 
     def _receive_other(self, kind: int, data: bytes) -> None:
         heard = self._listeners  # none, for most
@@ -289,7 +307,7 @@ class Session(Tappable):
         elif kind == PONG:
             if self._heartbeat is not Heartbeat.RESTING:
                 self._heartbeat = Heartbeat.RESTING
-                self.wheel.set(self._timer, self.options.ping_interval, self._grain)
+                self.wheel.set(self, self.options.ping_interval, self._grain)
                 if heard:
                     self.emit("heartbeat")
         elif kind == BASE64:
@@ -323,7 +341,7 @@ class Session(Tappable):
 
     def _listen(self) -> None:
         """The client's next ping has this long to come."""
-        self.wheel.set(self._timer, self.options.ping_interval + self.options.ping_timeout, self._grain)
+        self.wheel.set(self, self.options.ping_interval + self.options.ping_timeout, self._grain)
 
     def receive_binary(self, data: bytes) -> None:
         """One binary message."""
@@ -355,7 +373,7 @@ class Session(Tappable):
     @property
     def upgraded(self) -> bool:
         """Whether it has moved from long-polling to another transport."""
-        return self.transport.name != "polling" and self.request.query.get("transport") == "polling"
+        return self.transport.name != "polling" and self.request.params.get("transport") == "polling"
 
     def is_open(self) -> bool:
         """Whether messages come and go."""
@@ -363,7 +381,7 @@ class Session(Tappable):
 
     def writable(self) -> bool:
         """Whether a message would leave now."""
-        return self.state is State.OPEN and self.transport.writable()
+        return self.state is _OPEN and self.transport.writable()
 
     # --- taps: see engine/taps.py -----------------------------------------------------------------
 

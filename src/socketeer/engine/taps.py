@@ -61,7 +61,8 @@ class Handler(Protocol):
 class Carrying(Protocol):
     """What a tap needs of a transport."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     @property
     def send(self) -> Callable[[Message], None]: ...

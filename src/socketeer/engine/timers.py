@@ -49,15 +49,33 @@ class Clock(Protocol):
         ...
 
 
+class Deadline(Protocol):
+    """What the wheel runs: a :class:`Timer`, or an object that has but one deadline and is spared a second one."""
+
+    tick: int
+
+    def callback(self) -> None:
+        """The time has come."""
+        ...
+
+
 class Timer:
     """A deadline that can be set, moved and cleared."""
 
     __slots__ = ("callback", "tick")
 
     def __init__(self, callback: Callable[[], None]) -> None:
-        self.callback = callback
+        self.callback: Callable[[], None] = callback
         self.tick = -1
         """The bucket it stands in; -1 when it is not set."""
+
+    def retire(self) -> None:
+        """It will not be set any more: let go of its owner, which holds it."""
+        self.callback = _nothing
+
+
+def _nothing() -> None:
+    """What a retired timer calls."""
 
 
 class TimerWheel:
@@ -67,7 +85,7 @@ class TimerWheel:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._buckets: dict[int, dict[Timer, None]] = {}
+        self._buckets: dict[int, dict[Timer | Deadline, None]] = {}
         self._ticks: list[int] = []
         """A heap of the buckets' numbers, each of them once."""
         self._next = -1
@@ -79,7 +97,7 @@ class TimerWheel:
         """The clock's time."""
         return self._clock.time()
 
-    def set(self, timer: Timer, delay: float, grain: int = 1) -> None:
+    def set(self, timer: Timer | Deadline, delay: float, grain: int = 1) -> None:
         """Fire ``timer`` once, in ``delay`` seconds; a timer already set is moved.
 
         With a ``grain`` it may be late by so many buckets, and fires together with others of that grain: a
@@ -99,7 +117,7 @@ class TimerWheel:
         bucket[timer] = None
         timer.tick = tick
 
-    def clear(self, timer: Timer) -> None:
+    def clear(self, timer: Timer | Deadline) -> None:
         """Do not fire ``timer``; nothing happens where it is not set."""
         if timer.tick >= 0:
             bucket = self._buckets.get(timer.tick)
@@ -131,7 +149,7 @@ class TimerWheel:
         if self._ticks and (self._next < 0 or self._ticks[0] < self._next):
             self._ask(self._ticks[0])
 
-    def _fire(self, tick: int, timers: Iterable[Timer]) -> None:
+    def _fire(self, tick: int, timers: Iterable[Timer | Deadline]) -> None:
         for timer in list(timers):
             if timer.tick != tick:
                 continue  # cleared or moved by a timer of the same bucket

@@ -230,7 +230,7 @@ class SocketeerApp:
         Raises:
             RequestRefused: the client's offers are not acceptable.
         """
-        offers = request.headers.get("sec-websocket-extensions")
+        offers = request.fields.get("sec-websocket-extensions")
         if self._codecs is None or offers is None:
             return None
         try:

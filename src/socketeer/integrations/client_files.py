@@ -197,7 +197,7 @@ class ServedClient:
         if file is None:
             text = f"{name} is not here. {self._source.advice}\n"
             return Response(404, {"content-type": "text/plain; charset=utf-8"}, text.encode())
-        if request.headers.get("if-none-match") in (file.etag, f"W/{file.etag}"):
+        if request.fields.get("if-none-match") in (file.etag, f"W/{file.etag}"):
             return Response(304, streamed=True)
         kind = "json" if name.endswith(".map") else "javascript"
         headers = {
@@ -207,7 +207,7 @@ class ServedClient:
             # Not the official server's: a cache between it and its clients could mix up the encodings.
             "vary": "Accept-Encoding",
         }
-        accepted = request.headers.get("accept-encoding", "")
+        accepted = request.fields.get("accept-encoding", "")
         encoding = (
             preferred_encoding(accepted, tuple(_ENCODERS)) if len(accepted) <= MAX_ACCEPT_ENCODING else None
         )

@@ -22,6 +22,26 @@ _LAST = " HTTP/1.1"
 _names: dict[str, str] = {}
 _MAX_NAMES: Final = 256
 
+#: Header lines as name and value. Most clients send the same, and a session keeps those of its handshake, so they
+#: share them. Lines are the client's to choose, so there is an end: then it begins anew, and who has lines keeps them.
+_lines: dict[str, tuple[str, str]] = {}
+_MAX_LINES_KNOWN: Final = 512
+_LONGEST_KNOWN: Final = 512
+#: What each client has for itself, and what is nobody else's business.
+_ITS_OWN: Final = frozenset(
+    {
+        "authorization",
+        "content-length",
+        "cookie",
+        "proxy-authorization",
+        "sec-websocket-key",
+        "x-forwarded-for",
+    }
+)
+
+#: The query of nearly every WebSocket handshake: one string for all.
+_USUAL_QUERY: Final = "EIO=4&transport=websocket"
+
 _UPGRADES = frozenset({"upgrade", "keep-alive, upgrade", "keep-alive,upgrade"})
 #: Headers that change how the rest of the connection is read.
 _LEFT_ALONE = ("transfer-encoding", "expect", "proxy-connection")
@@ -32,9 +52,16 @@ class Fields:
 
     __slots__ = ("forwarded", "headers", "keep_alive", "length", "pairs", "upgrade")
 
-    def __init__(self, headers: dict[str, str], length: int, keep_alive: bool, upgrade: bool) -> None:
+    def __init__(
+        self,
+        headers: dict[str, str],
+        pairs: tuple[tuple[str, str], ...],
+        length: int,
+        keep_alive: bool,
+        upgrade: bool,
+    ) -> None:
         self.headers = headers
-        self.pairs = list(headers.items())
+        self.pairs = pairs
         self.length = length
         self.keep_alive = keep_alive
         self.upgrade = upgrade
@@ -97,6 +124,8 @@ class HeadReader:
         query = rest[: -len(_LAST)]
         if not rest.endswith(_LAST) or not query.isprintable() or " " in query or "#" in query:
             return None
+        if query == _USUAL_QUERY:
+            query = _USUAL_QUERY
         return RequestHead("GET" if is_get else "POST", query, fields, end + 4)
 
 
@@ -125,23 +154,38 @@ def _read_fields(block: bytes) -> Fields | None:
     if len(lines) > _MAX_LINES:
         return None
     headers: dict[str, str] = {}
+    pairs = []
     for line in lines:
-        name, colon, value = line.partition(":")
-        known = _names.get(name) or _learn(name)
-        if known is None or not colon or known in headers or not value.isprintable():
+        pair = _lines.get(line) or _read_line(line)
+        if pair is None or pair[0] in headers:
             return None
-        if value[:1] == " ":
-            value = value[1:]
-        if value[:1] == " " or value[-1:] == " ":
-            return None
-        headers[known] = value
+        headers[pair[0]] = pair[1]
+        pairs.append(pair)
     for name in _LEFT_ALONE:
         if name in headers:
             return None
-    return _interpret(headers)
+    return _interpret(headers, tuple(pairs))
 
 
-def _interpret(headers: dict[str, str]) -> Fields | None:
+def _read_line(line: str) -> tuple[str, str] | None:
+    """The name in lower case and the value; None where the line is not as lines are."""
+    name, colon, value = line.partition(":")
+    known = _names.get(name) or _learn(name)
+    if known is None or not colon or not value.isprintable():
+        return None
+    if value[:1] == " ":
+        value = value[1:]
+    if value[:1] == " " or value[-1:] == " ":
+        return None
+    pair = (known, value)
+    if known not in _ITS_OWN and len(line) <= _LONGEST_KNOWN:
+        if len(_lines) >= _MAX_LINES_KNOWN:
+            _lines.clear()
+        _lines[line] = pair
+    return pair
+
+
+def _interpret(headers: dict[str, str], pairs: tuple[tuple[str, str], ...]) -> Fields | None:
     connection = headers.get("connection", "keep-alive").lower()
     upgrade = "upgrade" in headers
     if upgrade:
@@ -154,7 +198,7 @@ def _interpret(headers: dict[str, str]) -> Fields | None:
     declared = headers.get("content-length", "0")
     if not declared.isdecimal() or len(declared) > 15 or (upgrade and declared != "0"):
         return None
-    return Fields(headers, int(declared), connection != "close", upgrade)
+    return Fields(headers, pairs, int(declared), connection != "close", upgrade)
 
 
 def _is_key(key: str) -> bool:

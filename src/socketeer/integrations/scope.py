@@ -45,19 +45,30 @@ class Body:
 def make_request(scope: Scope, body: Body | None) -> Request:
     """The request that a scope describes; only the scope's own fields are trusted."""
     client = scope.get("client")
-    return Request(
+    return _ScopeRequest(
         method=scope.get("method", "GET"),
         path=scope["path"],
         query_string=scope.get("query_string", b"").decode("latin-1"),
-        raw_headers=[
-            (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]
-        ],
+        raw_headers=None,
         address=client[0] if client else "",
         secure=scope.get("scheme") in ("https", "wss"),
         body=None if body is None else body.pieces,
         disconnected=None if body is None else body.disconnected,
         scope=scope,
     )
+
+
+class _ScopeRequest(Request):
+    """A request whose headers are in its scope, and nowhere else as long as nobody looks."""
+
+    __slots__ = ()
+
+    def _read_raw_headers(self) -> None:
+        self.raw_headers = [
+            (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in self.scope["headers"]
+        ]
+
+    forgotten = (*Request.forgotten, "raw_headers")
 
 
 def encode(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import weakref
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Sequence
 from contextvars import Context, copy_context
 from typing import Any, Final
 from urllib.parse import quote
@@ -78,24 +78,13 @@ class Direct:
             closers.add(self.app.end_sessions)
         return Peer(transport)
 
-    def request(self, head: RequestHead, peer: Peer, body: bytes | None) -> Request:
+    def request(self, head: RequestHead, peer: Peer, body: bytes | None) -> DirectRequest:
         """What the engine is asked; ``body`` is None for a WebSocket handshake."""
         fields = head.fields
         client, secure = peer.client, peer.secure
         if fields.forwarded and self._proxied is not None:
             client, secure = self._proxied.origin(client, secure, fields.pairs)
-        request = Request(
-            head.method,
-            self._path,
-            head.query,
-            fields.pairs.copy(),
-            client[0] if client else "",
-            secure,
-            scope=_Scope(head, self._path, client, secure, body is None),
-            whole=body,
-        )
-        vars(request)["headers"] = fields.headers.copy()
-        return request
+        return DirectRequest(self._path, head, client, secure, body)
 
 
 class _Proxied:
@@ -106,7 +95,7 @@ class _Proxied:
         self._middleware.trusted_hosts = middleware.trusted_hosts
 
     def origin(
-        self, client: Address | None, secure: bool, pairs: list[tuple[str, str]]
+        self, client: Address | None, secure: bool, pairs: Sequence[tuple[str, str]]
     ) -> tuple[Address | None, bool]:
         scope: Any = {
             "type": "http",
@@ -128,74 +117,65 @@ async def _nothing(_scope: object, _receive: object, _send: object) -> None:
     pass
 
 
-class _Scope(Mapping[str, Any]):
-    """The ASGI scope of a request that went without one, made when somebody looks; ``server`` is not told.
+class DirectRequest(Request):
+    """A request that went without an ASGI scope, which is made when somebody looks; ``server`` is not told there.
 
-    (To ask the system for it costs a call for each connection, and nobody asks us.)
+    (To ask the system for it costs a call for each connection, and nobody asks us.) A session keeps this object, so
+    it holds only what can be made into nothing else, and shares what is equal for most.
     """
 
-    __slots__ = ("_client", "_head", "_made", "_path", "_secure", "_websocket")
+    __slots__ = ("_port",)
 
     def __init__(
-        self,
-        head: RequestHead,
-        path: str,
-        client: Address | None,
-        secure: bool,
-        websocket: bool,
+        self, path: str, head: RequestHead, client: Address | None, secure: bool, body: bytes | None
     ) -> None:
-        self._head = head
-        self._path = path
-        self._client = client
-        self._secure = secure
-        self._websocket = websocket
-        self._made: dict[str, Any] | None = None
+        fields = head.fields
+        super().__init__(
+            head.method, path, head.query, fields.pairs, client[0] if client else "", secure, whole=body
+        )
+        self.fields = fields.headers
+        self._port = client[1] if client else None
 
-    def _make(self) -> dict[str, Any]:
-        if self._made is None:
-            head = self._head
-            scheme = "ws" if self._websocket else "http"
-            self._made = {
-                "type": "websocket" if self._websocket else "http",
-                "asgi": {"version": "3.0", "spec_version": "2.4" if self._websocket else "2.3"},
-                "http_version": "1.1",
-                "scheme": scheme + "s" * self._secure,
-                "server": None,
-                "client": self._client,
-                "root_path": "",
-                "path": self._path,
-                "raw_path": self._path.encode(),
-                "query_string": head.query.encode(),
-                "headers": [(name.encode(), value.encode()) for name, value in head.fields.pairs],
-                "extensions": {},
-            }
-            if not self._websocket:
-                self._made["method"] = head.method
-        return self._made
+    @property
+    def client(self) -> Address | None:
+        """Whom it is from; None where the server does not tell."""
+        return None if self._port is None else (self.address, self._port)
 
-    def __getitem__(self, key: str) -> Any:
-        return self._make()[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._make())
-
-    def __len__(self) -> int:
-        return len(self._make())
+    def _make_scope(self) -> None:
+        websocket = any(name == "upgrade" for name, _ in self.raw_headers)
+        scheme = "ws" if websocket else "http"
+        scope: dict[str, Any] = {
+            "type": "websocket" if websocket else "http",
+            "asgi": {"version": "3.0", "spec_version": "2.4" if websocket else "2.3"},
+            "http_version": "1.1",
+            "scheme": scheme + "s" * self.secure,
+            "server": None,
+            "client": self.client,
+            "root_path": "",
+            "path": self.path,
+            "raw_path": self.path.encode(),
+            "query_string": self.query_string.encode(),
+            "headers": [(name.encode(), value.encode()) for name, value in self.raw_headers],
+            "extensions": {},
+        }
+        if not websocket:
+            scope["method"] = self.method
+        self.scope = scope
 
 
-def client_name(request: Request) -> str:
+def client_name(request: DirectRequest) -> str:
     """As uvicorn names a client in its log."""
-    client = request.scope["client"]
+    client = request.client
     return f"{client[0]}:{client[1]}" if client else ""
 
 
-def logged_path(request: Request) -> str:
+def logged_path(request: DirectRequest) -> str:
     """As uvicorn names what a client asks for in its log."""
     query = request.query_string
     return f"{quote(request.path)}?{query}" if query else quote(request.path)
 
 
-def write_access(request: Request, status: int) -> None:
+def write_access(request: DirectRequest, status: int) -> None:
     """A line of the access log, where there is one."""
     if access_log.hasHandlers():
         access_log.info(

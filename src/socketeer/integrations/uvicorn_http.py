@@ -24,10 +24,17 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from socketeer.engine.at_once import handle_at_once
-from socketeer.engine.http.message import Request, Response
+from socketeer.engine.http.message import Response
 from socketeer.integrations.http_answer import encode_answer
 from socketeer.integrations.request_head import HeadReader
-from socketeer.integrations.uvicorn_direct import Direct, Peer, access_log, direct_of, write_access
+from socketeer.integrations.uvicorn_direct import (
+    Direct,
+    DirectRequest,
+    Peer,
+    access_log,
+    direct_of,
+    write_access,
+)
 from socketeer.integrations.uvicorn_websocket import WebSocketProtocol
 from socketeer.messaging.eager import start
 from socketeer.options import Limits
@@ -84,7 +91,7 @@ class HttpProtocol(HttpToolsProtocol):
         ws = config.ws_protocol_class
         self._websocket = ws if isinstance(ws, type) and issubclass(ws, WebSocketProtocol) else None
         self._peer: Peer | None = None
-        self._request: Request | None = None
+        self._request: DirectRequest | None = None
         self._keep_alive = True
         self._gone: Callable[[], None] | None = None
         """While a poll waits: to be called if its client goes."""
@@ -196,7 +203,7 @@ class HttpProtocol(HttpToolsProtocol):
         direct.context().run(self._answer, direct, request)
         return True
 
-    def _answer(self, direct: Direct, request: Request) -> None:
+    def _answer(self, direct: Direct, request: DirectRequest) -> None:
         try:
             if not handle_at_once(direct.engine, request, self):
                 task, response = start(direct.handle(request))
@@ -272,7 +279,9 @@ class HttpProtocol(HttpToolsProtocol):
             else:
                 self._idle_timer = self.loop.call_at(self._due, self._idle)
 
-    def _shake(self, kind: type[WebSocketProtocol], direct: Direct, request: Request, early: bytes) -> None:
+    def _shake(
+        self, kind: type[WebSocketProtocol], direct: Direct, request: DirectRequest, early: bytes
+    ) -> None:
         """A WebSocket handshake: the connection is the WebSocket protocol's from here on."""
         self.connections.discard(self)
         if self._idle_timer is not None:

@@ -21,13 +21,12 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from uvicorn.server import ServerState
 
 from socketeer.engine.carriers.base import Carrier
-from socketeer.engine.http.message import Request
 from socketeer.engine.request import RequestRefused
 from socketeer.integrations.asgi import TAKE_OVER, Admission
 from socketeer.integrations.handover import HandOver
 from socketeer.integrations.http_answer import encode_refusal
 from socketeer.integrations.request_head import HeadReader
-from socketeer.integrations.uvicorn_direct import Direct, client_name, direct_of, logged_path
+from socketeer.integrations.uvicorn_direct import Direct, DirectRequest, client_name, direct_of, logged_path
 from socketeer.messaging.eager import start
 from socketeer.options import EngineOptions
 from socketeer.protocol.deflate import Codec
@@ -130,7 +129,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.loop.call_soon(self.shake, direct, request)
         return True
 
-    def shake(self, direct: Direct, request: Request, early: bytes = b"") -> None:
+    def shake(self, direct: Direct, request: DirectRequest, early: bytes = b"") -> None:
         """Answer an ordinary handshake; ``early`` is what has come behind it."""
         self._shaken = True
         self._early += early
@@ -139,7 +138,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
 
-    async def _ask(self, direct: Direct, request: Request) -> None:
+    async def _ask(self, direct: Direct, request: DirectRequest) -> None:
         transport = self.transport
         try:
             admission = await direct.app.admit(request, compresses=True)
@@ -153,9 +152,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
                 transport.write(_internal_error())
             transport.close()
 
-    def _hand_over(self, request: Request, direct: Direct, admission: Admission) -> None:
+    def _hand_over(self, request: DirectRequest, direct: Direct, admission: Admission) -> None:
         self._taken = True
-        headers = request.headers
+        headers = request.fields
         hand_over = self._handing_over(headers["sec-websocket-key"], headers.get("sec-websocket-protocol"))
         hand_over(
             direct.engine.options,
@@ -164,7 +163,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             lambda carrier: direct.engine.open_websocket(request, admission.session, carrier),
         )
 
-    def _refuse(self, request: Request, refused: RequestRefused) -> None:
+    def _refuse(self, request: DirectRequest, refused: RequestRefused) -> None:
         if not self.transport.is_closing():
             _log.info('%s - "WebSocket %s" %d', client_name(request), logged_path(request), refused.status)
             date = formatdate(usegmt=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any, Protocol
+from typing import Protocol
 
 from socketeer.engine.session import Session, State
 from socketeer.engine.timers import Timer
@@ -59,12 +59,12 @@ class Connection:
     """The Socket.IO side of one session. It is the session's handler."""
 
     __slots__ = (
+        "_joining",
         "_left",
         "_partial",
         "_partial_timer",
         "_side",
         "closed",
-        "joining",
         "parser",
         "session",
         "sockets",
@@ -75,8 +75,8 @@ class Connection:
         self.parser = parser
         self._side = side
         self.sockets: dict[str, NamespaceSocket] = {}
-        self.joining: dict[str, Any] = {}
-        """Namespaces whose CONNECT waits in middlewares, with whatever the server keeps of them."""
+        self._joining: set[str] | None = None
+        """Namespaces whose CONNECT waits in middlewares; None for none, as with most connections most of the time."""
         self.closed = False
         self._partial: PartialPacket | None = None
         self._partial_timer: Timer | None = None
@@ -86,6 +86,30 @@ class Connection:
     def is_open(self) -> bool:
         """Whether packets can be sent still: nobody has begun to close it."""
         return not self.closed and self.session.state is State.OPEN
+
+    # --- namespaces that are about to be joined, for the server ----------------------------------
+
+    def is_joining(self, nsp: str) -> bool:
+        """Whether a CONNECT of this namespace waits for its answer."""
+        return self._joining is not None and nsp in self._joining
+
+    def begin_joining(self, nsp: str) -> None:
+        """A CONNECT waits for its answer."""
+        if self._joining is None:
+            self._joining = set()
+        self._joining.add(nsp)
+
+    def end_joining(self, nsp: str) -> None:
+        """It has been answered, or will not be."""
+        if self._joining is not None:
+            self._joining.discard(nsp)
+            if not self._joining:
+                self._joining = None
+
+    @property
+    def namespaces(self) -> int:
+        """How many are joined, or about to be."""
+        return len(self.sockets) + (0 if self._joining is None else len(self._joining))
 
     # --- from the session -----------------------------------------------------------------------
 
@@ -134,6 +158,7 @@ class Connection:
             return
         self.closed = True
         self._drop_partial()
+        self._partial_timer = None
         for socket in list(self.sockets.values()):
             socket.on_connection_closed(reason, description)
         self.sockets.clear()

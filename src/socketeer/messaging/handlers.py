@@ -319,6 +319,11 @@ class HandlerTable:
         else:
             self.discard(event, lambda handler: handler.function == function)
 
+    def keep_only(self, event: str) -> None:
+        """Forget all listeners but those of ``event``."""
+        kept = self._table.get(event)
+        self._table = {} if kept is None else {event: kept}
+
     def discard(self, event: str, matches: Callable[[Handler], bool]) -> None:
         """Forget the first listener of ``event`` that matches."""
         handlers = self._table.get(event, ())

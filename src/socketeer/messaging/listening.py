@@ -215,6 +215,17 @@ class SocketListening(CatchAlls):
             self._watch = Watch()
         return self._watch
 
+    def _let_go(self) -> None:
+        """The end: leave the listeners that nothing can reach any more. Most hold the socket, as it holds them.
+
+        Those of ``error`` stay, for an ``async def`` handler that runs still may fail; so do catch-alls for what is
+        emitted to nobody.
+        """
+        if self._handlers is not NO_HANDLERS:
+            self._handlers.keep_only("error")
+        if self._watch is not None and not self._watch.outgoing:
+            self._watch = None
+
     def _catch_alls_changed(self) -> None:
         """Some have come or gone."""
 

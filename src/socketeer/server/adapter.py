@@ -125,8 +125,12 @@ class SocketDetails(Protocol):
 class Member(SocketDetails, Protocol):
     """A socket of this node, as its adapter sees it."""
 
-    acks: AckTable
     conn: Session
+
+    @property
+    def acks(self) -> AckTable:
+        """The acknowledgements that it owes."""
+        ...
 
     def join(self, rooms: Room | Iterable[Room]) -> Any:
         """Enter rooms."""

@@ -214,7 +214,7 @@ class Parents:
         if len(name) > connection.session.options.limits.max_namespace_length:
             self._refuse(connection, name)
             return
-        connection.joining[name] = None
+        connection.begin_joining(name)
         found = partial(self._found, connection, name, auth)
         try:
             task, parent = start(self._search(name, auth))
@@ -234,7 +234,7 @@ class Parents:
     def _found(
         self, connection: Connection, name: str, auth: dict[str, Any], parent: ParentNamespace | None
     ) -> None:
-        connection.joining.pop(name, None)
+        connection.end_joining(name)
         if not connection.is_open():
             return
         if parent is None:

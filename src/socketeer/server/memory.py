@@ -26,6 +26,21 @@ from socketeer.server.replies import Gatherer, Replies
 log = logging.getLogger("socketeer")
 
 
+#: An ordered set: broadcasts reach clients in the order in which they joined. One name is a tuple, which is a third
+#: of a dict: each socket has a room to itself, and most have no other.
+_Names = dict[str, None] | tuple[str, ...]
+
+
+def _with(names: _Names, name: str) -> _Names:
+    """The set with one more; where it has been a tuple, another one or a dict."""
+    if isinstance(names, dict):
+        names[name] = None
+        return names
+    if not names or names[0] == name:
+        return names or (name,)
+    return {names[0]: None, name: None}
+
+
 class MemoryAdapter(Emitter):
     """Rooms of one process. Joining and leaving cost what they touch; a broadcast costs its receivers.
 
@@ -44,9 +59,8 @@ class MemoryAdapter(Emitter):
         self._heard = False
         """Whether anybody listens."""
         self._sockets = nsp.sockets
-        # Dictionaries as ordered sets: broadcasts reach clients in the order in which they joined.
-        self._members: dict[Room, dict[str, None]] = {}
-        self._rooms_of: dict[str, dict[Room, None]] = {}
+        self._members: dict[Room, _Names] = {}
+        self._rooms_of: dict[str, _Names] = {}
 
     def start(self) -> None:
         """Nothing to begin here."""
@@ -58,24 +72,35 @@ class MemoryAdapter(Emitter):
 
     def join(self, socket_id: str, rooms: Iterable[Room]) -> None:
         """Add a socket to rooms; to those it is in already, it is not added again."""
-        own = self._rooms_of.setdefault(socket_id, {})
+        own = self._rooms_of.setdefault(socket_id, ())
         if self._heard:
-            self._join_heard(socket_id, own, rooms)
+            self._join_heard(socket_id, rooms)
             return
+        table = self._members
         for room in rooms:
-            own[room] = None
-            self._members.setdefault(room, {})[socket_id] = None
+            if type(own) is dict:
+                own[room] = None
+            else:
+                own = self._rooms_of[socket_id] = _with(own, room)
+            members = table.get(room)
+            if type(members) is dict:
+                members[socket_id] = None
+            elif members is None and type(own) is tuple and room == socket_id:
+                table[room] = own  # the room that each socket has to itself: one object says both
+            else:
+                table[room] = _with(members or (), socket_id)
 
-    def _join_heard(self, socket_id: str, own: dict[Room, None], rooms: Iterable[Room]) -> None:
+    def _join_heard(self, socket_id: str, rooms: Iterable[Room]) -> None:
         for room in rooms:
-            if self._rooms_of.get(socket_id) is not own:
+            own = self._rooms_of.get(socket_id)
+            if own is None:
                 return  # a listener has disconnected it
             if room in own:
                 continue
-            created = room not in self._members
-            own[room] = None
-            self._members.setdefault(room, {})[socket_id] = None
-            if created:
+            members = self._members.get(room)
+            self._rooms_of[socket_id] = _with(own, room)
+            self._members[room] = _with(members or (), socket_id)
+            if members is None:
                 self.emit("create-room", room)
             self.emit("join-room", room, socket_id)
 
@@ -83,7 +108,10 @@ class MemoryAdapter(Emitter):
         """Take a socket out of a room; a room that empties is gone."""
         own = self._rooms_of.get(socket_id)
         if own is not None and room in own:
-            del own[room]
+            if type(own) is dict:
+                del own[room]
+            else:
+                self._rooms_of[socket_id] = ()
             self._drop(socket_id, room)
 
     def leave_all(self, socket_id: str) -> None:
@@ -93,10 +121,14 @@ class MemoryAdapter(Emitter):
 
     def _drop(self, socket_id: str, room: Room) -> None:
         members = self._members[room]
-        del members[socket_id]
+        if type(members) is dict:
+            del members[socket_id]
+        else:
+            members = self._members[room] = ()
         if self._heard:
             self.emit("leave-room", room, socket_id)
-            if members or self._members.get(room) is not members:
+            left = self._members.get(room)
+            if left is None or left:
                 return  # a listener has let somebody in
             del self._members[room]
             self.emit("delete-room", room)

@@ -287,12 +287,12 @@ class Namespace(Broadcasting, SharedListening):
         if not self._middlewares:
             self._welcome(connection, socket)
             return
-        connection.joining[self.name] = socket
+        connection.begin_joining(self.name)
         self._joining += 1
         run_middlewares(self._middlewares, socket, partial(self._judge, connection, socket))
 
     def _judge(self, connection: Connection, socket: Socket, error: Exception | None) -> None:
-        connection.joining.pop(self.name, None)
+        connection.end_joining(self.name)
         self._joining -= 1
         if not connection.is_open():
             socket.on_refused()

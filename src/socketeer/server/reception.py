@@ -203,7 +203,7 @@ class Reception:
         """A client asks to join."""
         pid, offset = handshake.auth.get("pid"), handshake.auth.get("offset")
         if isinstance(pid, str) and isinstance(offset, str):
-            connection.joining[self._nsp.name] = None
+            connection.begin_joining(self._nsp.name)
             start(self._receive_again(connection, handshake, pid, offset))
         else:
             self._admit(connection, self._socket(connection, handshake))
@@ -217,7 +217,7 @@ class Reception:
             if live is not None:
                 live.give_way()
             restored = await self._restore(pid, offset)
-            connection.joining.pop(self._nsp.name, None)
+            connection.end_joining(self._nsp.name)
             if connection.is_open():
                 self._let_in(connection, handshake, restored)
             elif restored is not None and restored.taken:  # the client may try again

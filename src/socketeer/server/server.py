@@ -335,7 +335,7 @@ class BaseServer(Broadcasting, SharedListening):
         """Only a CONNECT of a namespace that is not joined is in order, as for the official server."""
         nsp = packet.nsp
         if packet.type == CONNECT:
-            if socket is None and nsp not in connection.joining:
+            if socket is None and not connection.is_joining(nsp):
                 self.on_connect(connection, nsp, packet.data)
             else:
                 connection.violation("a second CONNECT", nsp)
@@ -354,11 +354,11 @@ class BaseServer(Broadcasting, SharedListening):
             except ValueError as error:
                 connection.violation(f"a CONNECT whose query is no query ({error})", nsp)
                 return
-            if nsp in connection.sockets or nsp in connection.joining:
+            if nsp in connection.sockets or connection.is_joining(nsp):
                 connection.violation("a second CONNECT", nsp)
                 return
         limit = connection.session.options.limits.max_namespaces
-        if len(connection.sockets) + len(connection.joining) >= limit:
+        if connection.namespaces >= limit:
             connection.violation(f"more than {limit} namespaces (max_namespaces)", nsp)
             return
         namespace = self._namespaces.get(nsp)

@@ -29,8 +29,12 @@ class Single(Protocol):
     """A socket, as its operator sees it."""
 
     id: str
-    acks: AckTable
     conn: Session
+
+    @property
+    def acks(self) -> AckTable:
+        """The acknowledgements that it owes."""
+        ...
 
     @property
     def nsp(self) -> BroadcastSite:

@@ -69,11 +69,11 @@ class Socket(SocketListening, Others):
 
     __slots__ = (
         "__weakref__",
+        "_acks",
         "_connection",
         "_data",
         "_drained",
         "_life",
-        "acks",
         "conn",
         "direct",
         "handshake",
@@ -88,10 +88,11 @@ class Socket(SocketListening, Others):
         self.nsp = nsp
         self.handshake = handshake
         self.recovered = False
-        self.acks = AckTable()
         self.conn: Session = connection.session
         self.direct = True
         self._connection = connection
+        self._acks: AckTable | None = None
+        """None until the first is asked for: of most sockets none is."""
         self._data: dict[str, Any] | None = None
         self._drained = Drained(self.conn)
         self._life = Life.JOINING
@@ -117,6 +118,13 @@ class Socket(SocketListening, Others):
         if not isinstance(data, dict):
             raise UsageError(f"socket.data: expected a dict, got {data!r}")
         self._data = data
+
+    @property
+    def acks(self) -> AckTable:
+        """For the floor: the acknowledgements that it owes."""
+        if self._acks is None:
+            self._acks = AckTable()
+        return self._acks
 
     @property
     def connected(self) -> bool:
@@ -267,6 +275,7 @@ class Socket(SocketListening, Others):
         self._life = Life.DISCONNECTED
         self._catch_alls_changed()
         self.nsp.adapter.leave_all(self.id)
+        self._let_go()
 
     # --- from the connection --------------------------------------------------------------------
 
@@ -279,8 +288,8 @@ class Socket(SocketListening, Others):
             else:
                 self._pass_watch(self._watch, packet)
         elif kind == ACK:
-            if packet.id is not None:
-                self.acks.resolve(packet.id, packet.data)
+            if packet.id is not None and self._acks is not None:
+                self._acks.resolve(packet.id, packet.data)
         elif kind == DISCONNECT:
             self._end("client namespace disconnect", None)
 
@@ -371,8 +380,10 @@ class Socket(SocketListening, Others):
         self._catch_alls_changed()
         self.nsp.adapter.leave_all(self.id)
         self.nsp.forget(self.id, self._connection)
-        self.acks.fail_all()
+        if self._acks is not None:
+            self._acks.fail_all()
         self._tell("disconnect", reason, description)
+        self._let_go()
 
     def _part(self, reason: str) -> None:
         """For :class:`~socketeer.server.reception.RecoverableSocket`: it is about to leave its rooms."""

@@ -84,3 +84,26 @@ def test_a_response_begins_empty() -> None:
     first, second = Response(200), Response(200)
     assert (first.headers, first.body, first.streamed) == ({}, b"", False)
     assert first.headers is not second.headers
+
+
+def test_a_settled_request_forgets_what_can_be_made_again() -> None:
+    request = Request("GET", "/socket.io/", "EIO=4&a=1&a=2", [("host", "x")], "192.0.2.7", False, whole=b"")
+    assert (request.fields, request.params["a"], request.repeated) == ({"host": "x"}, "2", frozenset({"a"}))
+    given = request.headers
+    given["x-user"] = "mary"  # an application's own
+    assert request.fields == {"host": "x"}
+    request.settle()
+    request.settle()
+    assert (request.body, request.disconnected, request.whole) == (None, None, None)
+    assert request.headers is given
+    assert request.query == {"EIO": "4", "a": "2"}
+    assert request.repeated == {"a"}
+    assert request.scope == {}
+    assert request.with_header("origin", "null").fields == {"host": "x", "origin": "null"}
+
+
+def test_a_request_has_no_other_attributes() -> None:
+    request = Request("GET", "/", "", [], "", False)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = request.nothing
+    assert "GET" in repr(request)

@@ -14,7 +14,7 @@ import pytest
 from socketeer.engine.session import State
 from socketeer.engine.timers import RESOLUTION, grain_of
 from socketeer.engine.transports.polling import PollingTransport
-from socketeer.engine.transports.websocket import NOOP_INTERVAL, WebSocketTransport
+from socketeer.engine.transports.websocket import NOOP_INTERVAL, WebSocketTransport, websocket_transport
 from socketeer.protocol.frame import Message
 from tests.engine.fakes import Desk, FakeCarrier, Packet, Poller, Upload, make_request, settle
 
@@ -40,7 +40,7 @@ async def test_the_carrier_does_the_work() -> None:
 
 async def test_for_a_client_that_asks_for_it_binary_is_text() -> None:
     carrier = FakeCarrier()
-    transport = WebSocketTransport(carrier, base64=True)
+    transport = websocket_transport(carrier, base64=True)
     transport.send(Message(b"4hello"))
     transport.send(Message(b"452-[]", [b"\x01\x02\x03\x04", b""]))
     assert carrier.sent == ["4hello", "452-[]", "bAQIDBA==", "b"]

@@ -44,11 +44,11 @@ def asked(request: Request, body: bytes = b"", follows: bool = False) -> Asked:
         if value is not None and (begin or len(value) <= most):
             headers[name] = "".join(each if " " <= each <= "~" else "?" for each in value[:most])
     return Asked(
-        request.query["sid"],
+        request.params["sid"],
         request.method[:32],
         protocol_of(request),
-        "b64" in request.query,
-        "j" in request.query,
+        "b64" in request.params,
+        "j" in request.params,
         headers,
         body,
         follows,
@@ -81,13 +81,13 @@ def refusal(body: bytes, request: Request) -> RequestRefused:
         PacketError: it does not say so.
     """
     what = unpack(Refused, body)
-    context = {"sid": request.query.get("sid")} if what.code == UNKNOWN_SID else {"name": what.name}
+    context = {"sid": request.params.get("sid")} if what.code == UNKNOWN_SID else {"name": what.name}
     return RequestRefused(what.code, context, request, what.status)
 
 
 def no_such_session(request: Request) -> RequestRefused:
     """The refusal where there is no owner."""
-    return RequestRefused(UNKNOWN_SID, {"sid": request.query.get("sid")}, request)
+    return RequestRefused(UNKNOWN_SID, {"sid": request.params.get("sid")}, request)
 
 
 def refused(error: RequestRefused) -> bytes:

@@ -295,6 +295,9 @@ def _nothing() -> int:
     return 0
 
 
+_NOBODY: Final = asyncio.Protocol()
+
+
 def take_over(
     transport: asyncio.Transport,
     carrier: PicowsCarrier,
@@ -327,6 +330,7 @@ def take_over(
         None,
         READ_BUFFER,
     )
+    transport.set_protocol(_NOBODY)  # uvloop keeps the last one that is not of picows' kind as well
     transport.set_protocol(protocol)
     protocol.connection_made(transport)
     # picows reads the handshake off the wire, but the server in front of it has already done so:

@@ -59,7 +59,7 @@ class CorsPolicy:
 
     async def allows(self, request: Request) -> bool:
         """Whether the request may come in: it names no origin, our own, or one that the rule allows."""
-        origin = request.headers.get("origin")
+        origin = request.fields.get("origin")
         if origin is None:
             return True  # no browser, or a page of our own
         if self._ask is None and self._permitted(self._rule, origin):
@@ -72,7 +72,7 @@ class CorsPolicy:
         """As :meth:`headers`, for a request that :meth:`allows` lets in; None where both have to be asked."""
         if self._ask is not None:
             return None
-        rule, origin = self._rule, request.headers.get("origin")
+        rule, origin = self._rule, request.fields.get("origin")
         if origin is not None and not self._permitted(rule, origin) and not _is_same_origin(origin, request):
             return None
         return {} if _is_off(rule) else self._origin_headers(rule, request) | self._common
@@ -98,7 +98,7 @@ class CorsPolicy:
         headers = self._origin_headers(rule, request) | self._common | self._preflight
         if self._repeats_requested:
             headers["vary"] = ", ".join(filter(None, (headers.get("vary"), "Access-Control-Request-Headers")))
-            requested = request.headers.get("access-control-request-headers", "")
+            requested = request.fields.get("access-control-request-headers", "")
             if len(requested) <= _MAX_REQUESTED_HEADERS and _PRINTABLE.fullmatch(requested):
                 headers["access-control-allow-headers"] = requested
         return Response(self._preflight_status, headers)
@@ -107,7 +107,7 @@ class CorsPolicy:
         """The rule that applies to this request: the option, or what the application's callable says."""
         if self._ask is None:
             return self._rule
-        origin = request.headers.get("origin")
+        origin = request.fields.get("origin")
         if origin is None:
             return True
         if not _is_well_formed(origin):
@@ -136,7 +136,7 @@ class CorsPolicy:
     def _origin_headers(self, rule: object, request: Request) -> dict[str, str]:
         if rule == "*":
             return {"access-control-allow-origin": "*"}
-        origin = request.headers.get("origin")
+        origin = request.fields.get("origin")
         if origin is not None and self._permitted(rule, origin):
             return {"access-control-allow-origin": origin, "vary": "Origin"}
         if isinstance(rule, str):  # one fixed origin is no secret: any other page is told of it
@@ -239,11 +239,11 @@ def _is_same_origin(origin: str, request: Request) -> bool:
         return False
     page = _endpoint(authority, default_port)
     # Without TLS here, a proxy may have ended it: then Host's own default port is not known.
-    if page == _endpoint(request.headers.get("host", ""), "443" if request.secure else default_port):
+    if page == _endpoint(request.fields.get("host", ""), "443" if request.secure else default_port):
         return True
     # No page can set this header on a request to another origin without a preflight, and none at all
     # on a WebSocket handshake.
-    forwarded = request.headers.get("x-forwarded-host")
+    forwarded = request.fields.get("x-forwarded-host")
     return forwarded is not None and page == _endpoint(forwarded.partition(",")[0].strip(), default_port)
 
 

@@ -161,7 +161,7 @@ class PollingTransport:
             and len(body) >= options.threshold
             and any(message.compress for message in queued)
         ):
-            compress(response, request.headers.get("accept-encoding", ""), options)
+            compress(response, request.fields.get("accept-encoding", ""), options)
         return response
 
     def _encode(self, messages: list[Message]) -> tuple[str, bytes]:
@@ -206,7 +206,7 @@ class PollingTransport:
         if not self.takes_binary and is_binary(request):
             self._session.fail("transport error", "invalid content: binary payloads belong to Engine.IO 3")
             return Response(400)
-        return Response(415) if "content-encoding" in request.headers else None
+        return Response(415) if "content-encoding" in request.fields else None
 
     async def _read_and_deliver(self, request: Request) -> Response:
         session = self._session
@@ -296,12 +296,12 @@ class _Waiting:
 
 def is_binary(request: Request) -> bool:
     """Whether the request says that its body is binary."""
-    return request.headers.get("content-type", "").startswith(BINARY)
+    return request.fields.get("content-type", "").startswith(BINARY)
 
 
 def _for_old_browsers(request: Request) -> dict[str, str]:
     """Internet Explorer takes a payload for an attack on the page, unless it is told not to look."""
-    agent = request.headers.get("user-agent", "")
+    agent = request.fields.get("user-agent", "")
     return {"x-xss-protection": "0"} if ";MSIE" in agent or "Trident/" in agent else {}
 
 
@@ -313,7 +313,7 @@ async def read_body(request: Request, limit: int) -> bytes | None:
     """
     if request.whole is not None:
         return request.whole if len(request.whole) <= limit else None
-    declared = request.headers.get("content-length", "0")
+    declared = request.fields.get("content-length", "0")
     if not declared.isdecimal() or len(declared) > 15 or int(declared) > limit:
         return None
     body = bytearray()

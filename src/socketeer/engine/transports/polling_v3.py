@@ -18,7 +18,7 @@ _SCRIPT: Final = "text/javascript; charset=UTF-8"
 
 def polling_v3(session: Session) -> PollingTransport:
     """The transport that the session's handshake asks for: ``j`` for JSONP, ``b64`` for binary as text."""
-    if "j" in session.request.query:
+    if "j" in session.request.params:
         return JsonpTransport(session)
     return PollingV3Transport(session)
 
@@ -32,7 +32,7 @@ class PollingV3Transport(PollingTransport):
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self._base64 = "b64" in session.request.query
+        self._base64 = "b64" in session.request.params
 
     def _encode(self, messages: list[Message]) -> tuple[str, bytes]:
         if not self._base64 and engineio_v3.is_binary(messages):
@@ -60,7 +60,7 @@ class JsonpTransport(PollingV3Transport):
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self._index = session.request.query["j"]
+        self._index = session.request.params["j"]
 
     def _encode(self, messages: list[Message]) -> tuple[str, bytes]:
         return _SCRIPT, engineio_v3.encode_jsonp(engineio_v3.encode_payload(messages), self._index)

@@ -14,7 +14,7 @@ from socketeer.engine.carriers.base import Carrier, Receiver
 from socketeer.engine.client_session import ClientSession
 from socketeer.engine.session import State
 from socketeer.engine.transports.polling_client import PollingClient
-from socketeer.engine.transports.websocket import WebSocketTransport
+from socketeer.engine.transports.websocket import websocket_transport
 from socketeer.errors import TransportError
 from socketeer.protocol.engineio import PROBE_PONG
 from socketeer.protocol.frame import Message
@@ -179,7 +179,7 @@ class Upgrade:
         carrier.receiver = session
         carrier.send(_UPGRADE)
         self._client.upgraded_before = True
-        session.move_to(WebSocketTransport(carrier, self._client.base64), self._polling.retire())
+        session.move_to(websocket_transport(carrier, self._client.base64), self._polling.retire())
 
     def _give_up(self, error: TransportError) -> None:
         log.debug("staying on long-polling: %.300r", str(error))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from socketeer.engine.carriers.base import Carrier
+from socketeer.engine.carriers.base import Carrier, Deaf
 from socketeer.engine.session import Session, State
 from socketeer.engine.timers import Timer
 from socketeer.engine.transports.polling import PollingTransport
@@ -23,37 +23,29 @@ NOOP_INTERVAL: Final = 0.1
 class WebSocketTransport:
     """Sends a session's messages over a carrier; what comes in goes from the carrier to the session."""
 
-    __slots__ = ("_send", "carrier", "drained", "held", "name", "writable")
+    __slots__ = ("carrier",)
 
-    def __init__(self, carrier: Carrier, base64: bool = False, protocol: int = 4) -> None:
-        self.name = "websocket"
+    name: str = "websocket"
+
+    def __init__(self, carrier: Carrier) -> None:
         self.carrier = carrier
-        self._send: Callable[[Message], None] = carrier.send
-        if protocol == 3:
-            self._send = self._send_base64_v3 if base64 else self._send_v3
-        elif base64:
-            self._send = self._send_base64
-        self.writable = carrier.writable
-        self.held = carrier.held
-        self.drained = carrier.drained
 
     @property
     def send(self) -> Callable[[Message], None]:
         """The carrier's own method, unless the client wants binary otherwise than as it is."""
-        return self._send
+        return self.carrier.send
 
-    def _send_base64(self, message: Message) -> None:
-        """For clients that asked for ``b64``: binary as text."""
-        for part in message.payload().split(RECORD_SEPARATOR):
-            self.carrier.send(Message(part))
+    def writable(self) -> bool:
+        """Whether a message would leave now."""
+        return self.carrier.writable()
 
-    def _send_v3(self, message: Message) -> None:
-        """For clients of Engine.IO 3: binary with its type byte."""
-        self.carrier.send(engineio_v3.typed(message))
+    def held(self) -> int:
+        """Bytes queued."""
+        return self.carrier.held()
 
-    def _send_base64_v3(self, message: Message) -> None:
-        for packet in engineio_v3.base64_packets(message):
-            self.carrier.send(Message(packet))
+    async def drained(self) -> None:
+        """Wait until the queue is below its low-water mark."""
+        await self.carrier.drained()
 
     def finish(self, ended: Callable[[], None]) -> None:
         """The close frame follows what is queued; the official server does not wait for its answer either."""
@@ -63,6 +55,54 @@ class WebSocketTransport:
     def close(self) -> None:
         """Close the WebSocket, if it is not closed yet."""
         self.carrier.close()
+
+
+class _Base64(WebSocketTransport):
+    """For clients that asked for ``b64``: binary as text."""
+
+    __slots__ = ()
+
+    @property
+    def send(self) -> Callable[[Message], None]:
+        return self._encode
+
+    def _encode(self, message: Message) -> None:
+        for part in message.payload().split(RECORD_SEPARATOR):
+            self.carrier.send(Message(part))
+
+
+class _Typed(WebSocketTransport):
+    """For clients of Engine.IO 3: binary with its type byte."""
+
+    __slots__ = ()
+
+    @property
+    def send(self) -> Callable[[Message], None]:
+        return self._encode
+
+    def _encode(self, message: Message) -> None:
+        self.carrier.send(engineio_v3.typed(message))
+
+
+class _TypedBase64(WebSocketTransport):
+    """For those of them that asked for ``b64``."""
+
+    __slots__ = ()
+
+    @property
+    def send(self) -> Callable[[Message], None]:
+        return self._encode
+
+    def _encode(self, message: Message) -> None:
+        for packet in engineio_v3.base64_packets(message):
+            self.carrier.send(Message(packet))
+
+
+def websocket_transport(carrier: Carrier, base64: bool = False, protocol: int = 4) -> WebSocketTransport:
+    """The transport for a client that speaks this revision, and wants binary as base64 or as it is."""
+    if protocol == 3:
+        return _TypedBase64(carrier) if base64 else _Typed(carrier)
+    return _Base64(carrier) if base64 else WebSocketTransport(carrier)
 
 
 class Probe:
@@ -79,7 +119,7 @@ class Probe:
         self._session = session
         self._polling = polling
         self._carrier = carrier
-        self._transport = WebSocketTransport(carrier, base64, session.protocol)
+        self._transport = websocket_transport(carrier, base64, session.protocol)
         self._noop = Timer(self._release_poll)
         self._timeout = Timer(self.cancel)
         session.upgrading = self
@@ -104,6 +144,7 @@ class Probe:
     def carrier_lost(self, reason: str, description: str) -> None:  # noqa: ARG002
         """The probe's WebSocket has gone: the session goes on polling."""
         self._forget()
+        self._carrier.receiver = Deaf()
 
     def _release_poll(self) -> None:
         self._polling.release()
@@ -118,9 +159,12 @@ class Probe:
         """Give up this WebSocket; the session is not touched."""
         self._forget()
         self._carrier.close()
+        self._carrier.receiver = Deaf()
 
     def _forget(self) -> None:
         self._session.wheel.clear(self._noop)
         self._session.wheel.clear(self._timeout)
+        self._noop.retire()
+        self._timeout.retire()
         if self._session.upgrading is self:
             self._session.upgrading = None
