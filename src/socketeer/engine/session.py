@@ -1,8 +1,7 @@
 """One Engine.IO session: its state, its heartbeat, its transport.
 
-A synchronous machine: bytes come in from a transport, packets go out through it, and time comes
-from the timer wheel. Nothing here waits. What the packets mean is the business of the
-:class:`SessionHandler` above.
+A synchronous machine: bytes come in from a transport, packets go out through it, and time comes from the timer
+wheel. Nothing here waits. What the packets mean is the business of the :class:`SessionHandler` above.
 
 https://socket.io/docs/v4/engine-io-protocol/
 """
@@ -189,8 +188,7 @@ class Session(Tappable):
         self.upgrading: Upgrading | None = None
         self._on_closed = on_closed
         self._heartbeat = Heartbeat.RESTING
-        self._grain = grain_of(min(options.ping_interval, options.ping_timeout))
-        """Of the heartbeat's times: idle sessions have their pings together."""
+        self._grain = grain_of(min(options.ping_interval, options.ping_timeout))  # so that many ping together
         self.tick = -1
         self.send: Callable[[Message], None] = _discard
         """Queue a message. It is the transport's own method, so that a message costs one call less."""
