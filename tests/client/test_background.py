@@ -197,7 +197,7 @@ def test_ctrl_c_ends_the_waiting_and_the_client_goes_on(official: Running) -> No
             one.interrupt()
             one.wait_for(f"interrupted {call} still there")
         assert one.wait() == 0
-        assert one.out[-1] == "('an event',)"
+        assert "('an event',)" in one.out[-2:]  # the other thread may say "sent" later
         assert one.err == []
 
 

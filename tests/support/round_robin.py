@@ -190,7 +190,8 @@ async def round_robin(ports: Sequence[int], rule: Rule = in_turns) -> AsyncItera
         for task in tuple(tasks):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.sleep(0)  # those that were just being accepted
+        for _ in range(5):  # those that were just being accepted, in some turns of the loop
+            await asyncio.sleep(0)
         for writer in writers:
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
