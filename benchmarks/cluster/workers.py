@@ -30,7 +30,7 @@ WORKERS = (0, 1, 2)
 
 def build() -> Path:
     """The load generator."""
-    sources = sorted(BENCHMARKS.glob("load/*.c")) or [BENCHMARKS / "load.c"]
+    sources = sorted(BENCHMARKS.glob("load/*.c"))
     compiler = next(filter(shutil.which, ("cc", "gcc", "clang")), None)
     if compiler is None:
         raise SystemExit("the load generator needs a C compiler: cc, gcc or clang")
@@ -66,28 +66,28 @@ class Contest:
         if not url:
             raise SystemExit("the server did not start")
         self.load = subprocess.Popen(
-            ["nice", "-n", "19", str(load), url.rpartition(":")[2], work, str(CONNECTIONS[work])],
+            ["nice", "-n", "19", str(load), url.rpartition(":")[2], work],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
-        self._answer()
+        self._ask(f"open {CONNECTIONS[work]}")
         self.pids = family(self.server.pid)
 
     def slice(self, seconds: float) -> tuple[float, float, float]:
         """Microseconds of CPU time per message; the parent's share of them; messages per second."""
         before = [cpu_seconds(pid) for pid in self.pids]
-        assert self.load.stdin is not None
-        self.load.stdin.write(f"run {seconds}\n")
-        self.load.stdin.flush()
-        answer = self._answer()
+        answer = self._ask(f"run {seconds}")
         spent = [cpu_seconds(pid) - was for pid, was in zip(self.pids, before, strict=True)]
         messages = answer["messages"]
         parent = spent[0] if len(self.pids) > 1 else 0.0
         return sum(spent) / messages * 1e6, parent / messages * 1e6, messages / answer["seconds"]
 
-    def _answer(self) -> dict[str, Any]:
+    def _ask(self, command: str) -> dict[str, Any]:
+        assert self.load.stdin is not None
         assert self.load.stdout is not None
+        self.load.stdin.write(f"{command}\n")
+        self.load.stdin.flush()
         answer: dict[str, Any] = json.loads(self.load.stdout.readline() or '{"error": "the load ended"}')
         if "error" in answer:
             raise SystemExit(answer["error"])
