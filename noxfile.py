@@ -8,6 +8,10 @@ What follows ``--`` goes on to the tool: ``nox -s test -- -k upgrade``, ``nox -s
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import nox
 
 nox.needs_version = ">=2026.2.9"
@@ -15,6 +19,13 @@ nox.options.default_venv_backend = "venv"
 nox.options.reuse_venv = "yes"
 nox.options.error_on_external_run = True
 nox.options.sessions = ["lint", "types", "test"]
+
+#: Tests of the modules that may be compiled, and of those directly above them.
+HOT_PATH = [
+    *sorted(map(str, Path("tests/engine").glob("test_[est]*.py"))),  # emitter, session, taps
+    *sorted(map(str, Path("tests/protocol").glob("test_[fp]*.py"))),  # frame, parser
+    *("tests/messaging", "tests/server"),
+]
 
 
 def install(session: nox.Session, extra: str) -> None:
@@ -61,6 +72,25 @@ def interop(session: nox.Session) -> None:
     """Real peers: the official JavaScript client, a browser, other ASGI servers. Needs Node.js."""
     install(session, "dev")
     session.run("pytest", "interop", *session.posargs)
+
+
+@nox.session
+def interpreted(session: nox.Session) -> None:
+    """The hot path as it is where there is no compiler: its tests once more, without its compiled modules."""
+    install(session, "dev")
+    hot = {path.with_suffix("").name for path in Path("src").rglob("*.pxd")}
+
+    def compiled(_: str, names: list[str]) -> list[str]:
+        return [name for name in names if name.endswith((".so", ".pyd")) and name.partition(".")[0] in hot]
+
+    with TemporaryDirectory() as folder:
+        shutil.copytree("src", folder, ignore=compiled, dirs_exist_ok=True)
+        # In front of what is installed, for the processes that tests start as well.
+        env = {"PYTHONPATH": folder}
+        said = session.run("python", "-m", "socketeer.cli", "--version", env=env, silent=True)
+        if "hot path interpreted" not in str(said):
+            session.error(f"expected the hot path to run interpreted, got {said}")
+        session.run("pytest", *HOT_PATH, *session.posargs, env=env)
 
 
 @nox.session

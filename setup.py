@@ -1,16 +1,20 @@
-"""The optional extension: everything else about the build is in pyproject.toml.
+"""The optional extensions: everything else about the build is in pyproject.toml.
 
-Where it cannot be built (no compiler, another system than Linux) the package is the same without it,
-and WebSockets are carried by picows.
+Where they cannot be built (no compiler, another system than Linux) the package is the same without them: WebSockets
+are carried by picows, and the modules of the hot path run interpreted. `SOCKETEER_COMPILED=0` in the environment
+leaves the latter as they are on purpose.
 """
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
+SOURCE = Path("src")
 LANE = "src/socketeer/engine/carriers/lane"
 
 LOST = {
@@ -18,20 +22,52 @@ LOST = {
     "TCP, which costs more CPU time",
     "socketeer.messaging._eager": "async handlers start by Python code, which costs more CPU time",
 }
+LOST_HOT = "the modules of the hot path could not be compiled and run interpreted, which costs more CPU time"
 
 
 class BuildOptional(build_ext):
     """As setuptools'; says what is lost where an extension cannot be built."""
 
-    def build_extension(self, ext: Extension) -> None:
-        """Build one; the failure of an optional one is passed on to setuptools, which goes on without it."""
+    def build_extensions(self) -> None:
+        """Build all. The modules of the hot path know each other's insides, so it is all of them or none."""
+        hot = [each for each in self.extensions if each.name not in LOST]
         try:
-            super().build_extension(ext)
-        except Exception:
-            sys.stderr.write(
-                f"socketeer: {LOST[ext.name]} (is there a C compiler?). Everything works without it.\n"
-            )
-            raise
+            for extension in hot:
+                super().build_extension(extension)
+        except Exception as error:  # noqa: BLE001 - whatever compilers and their wrappers raise
+            for extension in hot:
+                Path(self.get_ext_fullpath(extension.name)).unlink(missing_ok=True)
+                Path(self.build_lib, self.get_ext_filename(extension.name)).unlink(missing_ok=True)
+            complain(LOST_HOT, error)
+        for extension in self.extensions:
+            if extension.name in LOST:
+                try:
+                    super().build_extension(extension)
+                except Exception as error:  # noqa: BLE001 - whatever compilers and their wrappers raise
+                    complain(LOST[extension.name], error)
+
+
+def complain(lost: str, error: Exception) -> None:
+    """For whoever installs."""
+    sys.stderr.write(
+        f"socketeer: {lost} (is there a C compiler?). Everything works without it. The error was: {error}\n"
+    )
+
+
+def hot_modules() -> list[Extension]:
+    """Modules with a .pxd beside them, which says how their objects lie in memory when they are compiled."""
+    if os.environ.get("SOCKETEER_COMPILED", "1") == "0" or sys.implementation.name != "cpython":
+        return []
+    declared = sorted(SOURCE.rglob("*.pxd"))
+    return [
+        Extension(
+            ".".join(path.relative_to(SOURCE).with_suffix("").parts),
+            [str(path.with_suffix(".py"))],
+            depends=[str(each) for each in declared],
+            extra_compile_args=["-O2"],
+        )
+        for path in declared
+    ]
 
 
 def extensions() -> list[Extension]:
@@ -54,7 +90,16 @@ def extensions() -> list[Extension]:
         include_dirs=["src/socketeer/messaging"],
         extra_compile_args=["-O3"],
     )
-    made = list(cythonize([lane, eager], build_dir="build/cython"))
+    made = list(
+        cythonize(
+            [lane, eager, *hot_modules()],
+            build_dir="build/cython",
+            cache=os.environ.get("CYTHON_CACHE_DIR") or False,
+            # Annotations stay what they are for the interpreter: what the compiler may rely on, the .pxd files say.
+            compiler_directives={"language_level": 3, "annotation_typing": False},
+            show_all_warnings=False,
+        )
+    )
     for each in made:
         each.optional = True  # cythonize forgets it
     return made

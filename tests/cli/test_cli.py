@@ -9,7 +9,7 @@ import pytest
 from socketeer._version import __version__
 from socketeer.cli import main
 from socketeer.cli.trouble import Trouble
-from socketeer.engine.carriers.choice import describe
+from socketeer.engine.build import describe
 from tests.support.command import socketeer
 from tests.support.repository import ROOT
 

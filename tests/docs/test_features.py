@@ -113,6 +113,7 @@ WITHIN = {
             "hear_outgoing",
             "on_connected",
             "on_connection_closed",
+            "on_event",
             "on_packet",
             "on_refused",
         ),

@@ -53,7 +53,7 @@ def _show(trouble: Trouble) -> None:
 
 def _show_version(asked: bool) -> None:
     if asked:
-        from socketeer.engine.carriers.choice import describe
+        from socketeer.engine.build import describe
 
         print(f"socketeer {__version__} ({describe()})")
         raise typer.Exit

@@ -32,15 +32,7 @@ from socketeer.messaging.dispatch import (
     run_handlers,
 )
 from socketeer.messaging.handlers import HandlerTable, Payload
-from socketeer.protocol.packet import (
-    ACK,
-    CONNECT,
-    CONNECT_ERROR,
-    DISCONNECT,
-    EVENT,
-    RESERVED_EVENTS,
-    Packet,
-)
+from socketeer.protocol.packet import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, RESERVED_EVENTS, Packet
 
 log = logging.getLogger("socketeer")
 
@@ -340,13 +332,19 @@ class ClientSocket(Streaming, Sending):
 
     def on_packet(self, packet: Packet) -> None:
         """A packet for this namespace."""
-        args = packet.data
-        if packet.type != EVENT or self._life is not _CONNECTED:
+        if packet.type == EVENT:
+            self.on_event(packet.data, packet.id)
+        else:
             self._on_other(packet)
+
+    def on_event(self, args: list[Any], ack_id: int | None) -> None:
+        """An EVENT has come: the name and the arguments."""
+        if self._life is not _CONNECTED:
+            self._on_early(Packet(EVENT, self.nsp, args, ack_id))
             return
         if not args:
             return
-        ack_id, watch = packet.id, self._watch
+        watch = self._watch
         if self._pid is not None and ack_id is None and len(args) > 1 and isinstance(args[-1], str):
             self._offset = args[-1]
         ack = None if ack_id is None or self._answers is None else make_ack(self._answers, ack_id)
@@ -363,14 +361,15 @@ class ClientSocket(Streaming, Sending):
         elif handlers:
             run_handlers(handlers, event, args, ack, self._handler_failed)
 
+    def _on_early(self, packet: Packet) -> None:
+        if len(self._received) < MOST_EARLY:
+            self._received.append(packet)
+        elif self.connection is not None:
+            self.connection.violation(f"more than {MOST_EARLY} events before CONNECT", self.nsp)
+
     def _on_other(self, packet: Packet) -> None:
         kind = packet.type
-        if kind == EVENT:
-            if len(self._received) < MOST_EARLY:
-                self._received.append(packet)
-            elif self.connection is not None:
-                self.connection.violation(f"more than {MOST_EARLY} events before CONNECT", self.nsp)
-        elif kind == ACK:
+        if kind == ACK:
             self._outbound.acknowledged(packet)
         elif kind == DISCONNECT:
             self._joining.fail(SocketDisconnected("io server disconnect"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable
-from typing import Any, ClassVar, Final, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, overload
 
 from socketeer.errors import UsageError
 
@@ -24,17 +24,21 @@ class Emitter:
 
     name: ClassVar = "engine"
     """What it is called in messages."""
-    events: ClassVar[frozenset[str]]
+    events: ClassVar[frozenset[str]] = frozenset()
     """What one can listen to."""
 
     def __init__(self) -> None:
         # One for all until somebody listens: there is an emitter for each session.
         self._listeners = NOBODY
 
-    @overload
-    def on(self, event: str) -> Callable[[L], L]: ...
-    @overload
-    def on(self, event: str, listener: L) -> L: ...
+    if TYPE_CHECKING:  # the compiler takes the first of one name
+
+        @overload
+        def on(self, event: str) -> Callable[[L], L]: ...
+
+        @overload
+        def on(self, event: str, listener: L) -> L: ...
+
     def on(self, event: str, listener: L | None = None) -> L | Callable[[L], L]:
         """Call ``listener`` at each ``event``; also a decorator.
 
@@ -44,10 +48,14 @@ class Emitter:
         """
         return self._add(event, listener, False)
 
-    @overload
-    def once(self, event: str) -> Callable[[L], L]: ...
-    @overload
-    def once(self, event: str, listener: L) -> L: ...
+    if TYPE_CHECKING:  # the compiler takes the first of one name
+
+        @overload
+        def once(self, event: str) -> Callable[[L], L]: ...
+
+        @overload
+        def once(self, event: str, listener: L) -> L: ...
+
     def once(self, event: str, listener: L | None = None) -> L | Callable[[L], L]:
         """As :meth:`on`, for the next time only."""
         return self._add(event, listener, True)

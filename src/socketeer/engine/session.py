@@ -166,9 +166,6 @@ class Session(Tappable):
         "wheel",
     )
 
-    handler: SessionHandler
-    transport: Transport
-
     def __init__(
         self,
         sid: str,
@@ -185,6 +182,8 @@ class Session(Tappable):
         self.options = options
         self.wheel = wheel
         self.state = State.OPEN
+        self.transport: Transport = ended_transport("")  # there is none before it is opened
+        self.handler: SessionHandler = NO_HANDLER
         self.upgrading: Upgrading | None = None
         self._on_closed = on_closed
         self._heartbeat = Heartbeat.RESTING
@@ -391,7 +390,7 @@ class Session(Tappable):
             self.outgoing = OutgoingTap(self) if outgoing else None
             if self.send is not _discard:
                 self.send = self._sender()
-        if hasattr(self, "handler"):  # there is none before the session is open
+        if self.handler is not NO_HANDLER:  # as before the session is open
             self.handler = tap_incoming(self, self.handler, incoming)
 
 

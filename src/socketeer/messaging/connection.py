@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Protocol
+from typing import Any, Protocol
 
 from socketeer.engine.session import Session, State
 from socketeer.engine.timers import Timer
 from socketeer.errors import PacketError
 from socketeer.protocol.packet import CONNECT, CONNECT_ERROR, EVENT, Packet
+from socketeer.protocol.parser import Parser
 from socketeer.protocol.parsers import PacketParser, PartialPacket
 
 log = logging.getLogger("socketeer")
@@ -23,6 +24,10 @@ class NamespaceSocket(Protocol):
 
     def on_packet(self, packet: Packet) -> None:
         """An EVENT, an ACK or a DISCONNECT has come."""
+        ...
+
+    def on_event(self, args: list[Any], ack_id: int | None) -> None:
+        """An EVENT has come: the name and the arguments."""
         ...
 
     def on_transport_error(self, error: Exception) -> None:
@@ -61,6 +66,7 @@ class Connection:
     __slots__ = (
         "_joining",
         "_left",
+        "_parser",
         "_partial",
         "_partial_timer",
         "_side",
@@ -73,6 +79,8 @@ class Connection:
     def __init__(self, session: Session, parser: PacketParser, side: Side) -> None:
         self.session = session
         self.parser = parser
+        self._parser = parser if type(parser) is Parser else None
+        """The parser again, where it is the default one, which can be given an event alone."""
         self._side = side
         self.sockets: dict[str, NamespaceSocket] = {}
         self._joining: set[str] | None = None
@@ -115,21 +123,26 @@ class Connection:
 
     def on_text(self, data: bytes) -> None:
         """A text message: a packet, or the first part of one."""
+        packet: Packet | PartialPacket | None = None
+        args: list[Any] | None = None
         try:
             if self._partial is not None:
                 raise PacketError("got plaintext data when reconstructing a packet")
-            packet = self.parser.decode(data)
+            if self._parser is None or not data.startswith(b"42["):
+                packet = self.parser.decode(data)
+            else:  # an event of the main namespace that asks for no acknowledgement: by far the most
+                args = self._parser.decode_event(data)
         except PacketError as error:
             self._broken(error)
             return
-        if not isinstance(packet, Packet):
-            self._expect_attachments(packet)
-            return
-        socket = self.sockets.get(packet.nsp)
-        if socket is not None and packet.type == EVENT:  # by far the most
-            socket.on_packet(packet)
-        else:
+        if args is not None and (socket := self.sockets.get("/")) is not None:
+            socket.on_event(args, None)
+        elif args is not None:
+            self._route(Packet(EVENT, "/", args))
+        elif isinstance(packet, Packet):
             self._route(packet)
+        elif packet is not None:
+            self._expect_attachments(packet)
 
     def on_binary(self, data: bytes) -> None:
         """A binary message: the next attachment of the packet before it, or with some parsers a packet."""

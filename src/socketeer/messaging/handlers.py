@@ -346,8 +346,11 @@ class HandlerTable:
         if self._once:
             for handler in handlers:
                 if handler.once:
-                    self.discard(event, lambda each, this=handler: each is this)  # type: ignore[misc]
+                    self._spend(event, handler)
         return handlers
+
+    def _spend(self, event: Any, handler: Handler) -> None:
+        self.discard(event, lambda each: each is handler)
 
     def names(self) -> list[Any]:
         """The events that somebody listens to."""

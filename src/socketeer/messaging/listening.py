@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import Any, Final, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from socketeer.messaging.dispatch import log_handler_error, run_catch_alls
 from socketeer.messaging.handlers import NO_HANDLERS, Ack, F, Function, Handler, HandlerTable, Payload
@@ -47,10 +47,14 @@ class Listening:
         """
         raise NotImplementedError
 
-    @overload
-    def on(self, event: str) -> Callable[[F], F]: ...
-    @overload
-    def on(self, event: str, handler: F) -> F: ...
+    if TYPE_CHECKING:  # the compiler takes the first of one name
+
+        @overload
+        def on(self, event: str) -> Callable[[F], F]: ...
+
+        @overload
+        def on(self, event: str, handler: F) -> F: ...
+
     def on(self, event: str, handler: F | None = None) -> F | Callable[[F], F]:
         """Call ``handler`` at each ``event``; also a decorator.
 
@@ -60,26 +64,38 @@ class Listening:
         """
         return self._listen(event, handler, Manner.ALWAYS)
 
-    @overload
-    def once(self, event: str) -> Callable[[F], F]: ...
-    @overload
-    def once(self, event: str, handler: F) -> F: ...
+    if TYPE_CHECKING:  # the compiler takes the first of one name
+
+        @overload
+        def once(self, event: str) -> Callable[[F], F]: ...
+
+        @overload
+        def once(self, event: str, handler: F) -> F: ...
+
     def once(self, event: str, handler: F | None = None) -> F | Callable[[F], F]:
         """As :meth:`on`, for the next time only."""
         return self._listen(event, handler, Manner.ONCE)
 
-    @overload
-    def prepend(self, event: str) -> Callable[[F], F]: ...
-    @overload
-    def prepend(self, event: str, handler: F) -> F: ...
+    if TYPE_CHECKING:  # the compiler takes the first of one name
+
+        @overload
+        def prepend(self, event: str) -> Callable[[F], F]: ...
+
+        @overload
+        def prepend(self, event: str, handler: F) -> F: ...
+
     def prepend(self, event: str, handler: F | None = None) -> F | Callable[[F], F]:
         """As :meth:`on`, but before the listeners that are there."""
         return self._listen(event, handler, Manner.FIRST)
 
-    @overload
-    def prepend_once(self, event: str) -> Callable[[F], F]: ...
-    @overload
-    def prepend_once(self, event: str, handler: F) -> F: ...
+    if TYPE_CHECKING:  # the compiler takes the first of one name
+
+        @overload
+        def prepend_once(self, event: str) -> Callable[[F], F]: ...
+
+        @overload
+        def prepend_once(self, event: str, handler: F) -> F: ...
+
     def prepend_once(self, event: str, handler: F | None = None) -> F | Callable[[F], F]:
         """As :meth:`once`, but before the listeners that are there."""
         return self._listen(event, handler, Manner.FIRST_ONCE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from socketeer.messaging.listening import SocketListening
 from socketeer.server.adapter import Flags, Room, Target
 from socketeer.server.operators import BroadcastOperator
 from socketeer.server.ports import Home
@@ -11,13 +12,15 @@ from socketeer.server.ports import Home
 _NO_FLAGS = Flags()
 
 
-class Others:
+class Others(SocketListening):
     """The ways to reach all others, of a socket with an ``id`` in a namespace ``nsp``."""
 
-    __slots__ = ()
+    __slots__ = ("id", "nsp")
 
-    id: str
-    nsp: Home
+    def __init__(self, socket_id: str, nsp: Home) -> None:
+        super().__init__()
+        self.id = socket_id
+        self.nsp = nsp
 
     @property
     def broadcast(self) -> BroadcastOperator:

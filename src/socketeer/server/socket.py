@@ -22,7 +22,7 @@ from socketeer.messaging.dispatch import (
     run_only,
 )
 from socketeer.messaging.handlers import Ack, HandlerTable, Payload
-from socketeer.messaging.listening import M, SocketListening, Watch
+from socketeer.messaging.listening import M, Watch
 from socketeer.protocol.packet import ACK, DISCONNECT, EVENT, RESERVED_EVENTS, Packet
 from socketeer.server.adapter import Flags, Room
 from socketeer.server.events import LOCAL_EVENTS, check_listenable
@@ -51,7 +51,7 @@ class Life(Enum):
     DISCONNECTED = "disconnected"
 
 
-class Socket(SocketListening, Others):
+class Socket(Others):
     """One client in one namespace.
 
     Its events are the client's, and three that come from the server itself:
@@ -74,23 +74,23 @@ class Socket(SocketListening, Others):
         "_data",
         "_drained",
         "_life",
+        "_parser",
+        "_prefix",
         "conn",
         "direct",
         "handshake",
-        "id",
-        "nsp",
         "recovered",
     )
 
     def __init__(self, socket_id: str, nsp: Home, connection: Connection, handshake: Handshake) -> None:
-        super().__init__()
-        self.id = socket_id
-        self.nsp = nsp
+        super().__init__(socket_id, nsp)
         self.handshake = handshake
         self.recovered = False
         self.conn: Session = connection.session
         self.direct = True
         self._connection = connection
+        self._parser = nsp.parser
+        self._prefix = nsp.prefix
         self._acks: AckTable | None = None
         """None until the first is asked for: of most sockets none is."""
         self._data: dict[str, Any] | None = None
@@ -186,9 +186,8 @@ class Socket(SocketListening, Others):
         if type(event) is not str or event in RESERVED_EVENTS:
             check_event(event)
         if self.direct:
-            nsp = self.nsp
             send = self.conn.send  # a name first: calling a slot's content at once is slow in Python 3.11
-            send(nsp.parser.encode_event(nsp.prefix, None, (event, *args)))
+            send(self._parser.encode_event(self._prefix, None, (event, *args)))
         else:
             SocketOperator(self, _NO_FLAGS).emit(event, *args)
         return self._drained
@@ -226,8 +225,7 @@ class Socket(SocketListening, Others):
             if self.gone:
                 return
         if not flags.volatile or self.conn.writable():
-            nsp = self.nsp
-            self.conn.send(nsp.parser.encode_event(nsp.prefix, ack_id, args, flags.compress))
+            self.conn.send(self._parser.encode_event(self._prefix, ack_id, args, flags.compress))
 
     async def drained(self) -> None:
         """Wait until the client's queue is below its low-water mark."""
@@ -283,19 +281,22 @@ class Socket(SocketListening, Others):
         """An EVENT, an ACK or a DISCONNECT has come."""
         kind = packet.type
         if kind == EVENT:
-            if self._watch is None:
-                self._dispatch(packet.data, packet.id)
-            else:
-                self._pass_watch(self._watch, packet)
+            self.on_event(packet.data, packet.id)
         elif kind == ACK:
             if packet.id is not None and self._acks is not None:
                 self._acks.resolve(packet.id, packet.data)
         elif kind == DISCONNECT:
             self._end("client namespace disconnect", None)
 
-    def _pass_watch(self, watch: Watch, packet: Packet) -> None:
+    def on_event(self, args: list[Any], ack_id: int | None) -> None:
+        """An EVENT has come: the name and the arguments."""
+        if self._watch is None:
+            self._dispatch(args, ack_id, None)
+        else:
+            self._pass_watch(self._watch, args, ack_id)
+
+    def _pass_watch(self, watch: Watch, args: list[Any], ack_id: int | None) -> None:
         """Catch-alls, then middlewares, then the handlers, as in the official server."""
-        args, ack_id = packet.data, packet.id
         ack = make_ack(self, ack_id)
 
         def verdict(error: Exception | None) -> None:
@@ -311,7 +312,7 @@ class Socket(SocketListening, Others):
         else:
             verdict(None)
 
-    def _dispatch(self, args: list[Any], ack_id: int | None, ack: Ack | None = None) -> None:
+    def _dispatch(self, args: list[Any], ack_id: int | None, ack: Ack | None) -> None:
         if not args or args[0] in LOCAL_EVENTS:
             return
         event = args.pop(0)
@@ -334,8 +335,7 @@ class Socket(SocketListening, Others):
 
     def send_ack(self, ack_id: int, args: Sequence[Any]) -> None:
         """Acknowledge an event of the client."""
-        nsp = self.nsp
-        self.conn.send(nsp.parser.encode_ack(nsp.prefix, ack_id, tuple(args)))
+        self.conn.send(self._parser.encode_ack(self._prefix, ack_id, tuple(args)))
 
     def _handler_failed(self, error: Exception, event: Any) -> None:
         log_handler_error(error, event, repr(self))

@@ -1,0 +1,4 @@
+cdef object log
+
+cdef class Emitter:
+    cdef public object _listeners

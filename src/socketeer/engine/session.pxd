@@ -1,0 +1,10 @@
+from socketeer.engine.taps cimport Tappable
+
+cdef object _OPEN, _AWAITING, log
+
+cdef class Session(Tappable):
+    cdef object __weakref__
+    cdef public object handler, id, options, protocol, request, send, state, tick, transport, upgrading, wheel
+    cdef public object _grain, _heartbeat, _on_closed
+
+    cpdef receive_text(self, bytes data)

@@ -1,0 +1,6 @@
+from socketeer.messaging.handlers cimport Handler
+
+cdef object log, _NO_ACK, start, CoroutineType
+
+cpdef run_handler(Handler handler, event, args, ack, done, on_error)
+cpdef run_only(socket, Handler handler, event, args, ack_id, on_error)

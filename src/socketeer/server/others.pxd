@@ -1,0 +1,4 @@
+from socketeer.messaging.listening cimport SocketListening
+
+cdef class Others(SocketListening):
+    cdef public object id, nsp

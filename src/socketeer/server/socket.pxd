@@ -1,0 +1,17 @@
+from socketeer.messaging.connection cimport Connection
+from socketeer.engine.session cimport Session
+from socketeer.server.others cimport Others
+from socketeer.messaging.dispatch cimport run_handler, run_only
+
+cdef object log, RESERVED_EVENTS, LOCAL_EVENTS, EVENT, ACK, DISCONNECT
+
+cdef class Socket(Others):
+    cdef object __weakref__
+    cdef public object _acks, _data, _drained, _life, handshake, recovered, _parser, _prefix
+    cdef public bint direct
+    cdef public Session conn
+    cdef public Connection _connection
+
+    cpdef on_packet(self, packet)
+    cpdef on_event(self, list args, object ack_id)
+    cdef _dispatch(self, list args, object ack_id, object ack)
