@@ -16,6 +16,7 @@ cdef extern from "Python.h":
     int PyContext_Enter(object) except -1
     int PyContext_Exit(object) except -1
     void Py_DECREF(PyObject *)
+    PyObject *PyThreadState_GetDict()
     PyObject *Py_False
 
 cdef extern from "_eager.h":
@@ -25,7 +26,10 @@ cdef extern from "_eager.h":
     int is_kept(object)
 
 
-cdef object running_loop = get_running_loop
+cdef object ask_for_loop = get_running_loop
+cdef object loop_key = "__asyncio_running_event_loop__"
+cdef object known_holder = None
+cdef object known_loop = None
 cdef dict current_tasks = _current_tasks
 cdef list spares = _spares
 cdef Py_ssize_t first = slot_offset(HandlerTask.first)
@@ -34,6 +38,24 @@ cdef Py_ssize_t touched = slot_offset(HandlerTask.touched)
 
 if first < 0 or home < 0 or touched < 0:
     raise ImportError("HandlerTask has no slots")
+
+
+cdef object running_loop():
+    """`asyncio.get_running_loop`, which on 3.11 asks the system for the process's id each time.
+
+    asyncio keeps what holds the running loop in the thread's dictionary, a new one whenever a loop begins to run: as long
+    as it is the same as when asyncio was asked last, so is the loop.
+    """
+    global known_holder, known_loop
+    cdef PyObject *of_thread = PyThreadState_GetDict()
+    cdef PyObject *holder = NULL
+    if of_thread is not NULL:
+        holder = PyDict_GetItem(<object>of_thread, loop_key)
+        if holder is not NULL and <object>holder is known_holder:
+            return known_loop
+    loop = ask_for_loop()
+    known_holder, known_loop = (<object>holder, loop) if holder is not NULL else (None, None)
+    return loop
 
 
 def start(coroutine):

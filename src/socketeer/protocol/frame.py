@@ -71,7 +71,7 @@ def pong_frame(data: bytes) -> bytes:
 T = TypeVar("T")
 
 
-class Message(msgspec.Struct, gc=False):
+class Message(msgspec.Struct, gc=False, eq=False):
     """One Engine.IO packet in text form and the binary packets that follow it, or binary packets alone.
 
     ``attachments`` are the binary packets of a Socket.IO packet with binary data; they stay
@@ -92,6 +92,15 @@ class Message(msgspec.Struct, gc=False):
     :class:`~socketeer.protocol.deflate.Deflater` has made."""
     others: dict[Any, Any] | None = None
     """What :meth:`once` has made, by what made it."""
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it says the same; in which forms it has been made already does not matter."""
+        if not isinstance(other, Message):
+            return NotImplemented
+        same = self.text == other.text and self.compress == other.compress
+        return same and list(self.attachments) == list(other.attachments)
+
+    __hash__ = None  # type: ignore[assignment]
 
     def frames(self) -> bytes:
         """All of it as WebSocket frames of a server."""
@@ -133,3 +142,9 @@ class Message(msgspec.Struct, gc=False):
     def size(self) -> int:
         """Bytes held, near enough for a water mark."""
         return len(self.text) + sum(map(len, self.attachments))
+
+
+def text_message(text: bytes, compress: bool = True) -> Message:
+    """A message without binary; a short one is framed already, as most go over WebSockets."""
+    size = len(text)
+    return Message(text, (), compress, _SHORT_TEXT[size] + text if size < _SHORT else None)

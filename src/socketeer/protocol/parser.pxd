@@ -1,5 +1,7 @@
 cimport cython
 
+from socketeer.protocol.frame cimport text_message
+
 cdef object _loads, _dumps, RESERVED_EVENTS, Message, Packet, EVENT
 
 cdef list _event(bytes data)

@@ -14,7 +14,7 @@ from typing import Any, Final, NoReturn
 import orjson
 
 from socketeer.errors import PacketError
-from socketeer.protocol.frame import Message
+from socketeer.protocol.frame import Message, text_message
 from socketeer.protocol.packet import (
     ACK,
     BINARY_ACK,
@@ -115,8 +115,8 @@ class Parser:
         if self._attachments:
             return self._with_attachments(BINARY_EVENT, prefix, ack_id, body, compress)
         if ack_id is None:
-            return Message(b"42" + prefix + body, (), compress)
-        return Message(b"42%b%d%b" % (prefix, ack_id, body), (), compress)
+            return text_message(b"42" + prefix + body, compress)
+        return text_message(b"42%b%d%b" % (prefix, ack_id, body), compress)
 
     def encode_ack(self, prefix: bytes, ack_id: int, args: tuple[Any, ...] | list[Any]) -> Message:
         """An ACK as a message.
@@ -130,7 +130,7 @@ class Parser:
             body = self._dump_again(args, error)
         if self._attachments:
             return self._with_attachments(BINARY_ACK, prefix, ack_id, body, True)
-        return Message(b"43%b%d%b" % (prefix, ack_id, body))
+        return text_message(b"43%b%d%b" % (prefix, ack_id, body))
 
     def encode_control(self, type_: int, prefix: bytes, data: Any = None) -> Message:
         """A CONNECT, DISCONNECT or CONNECT_ERROR as a message; binary in ``data`` is not possible."""
