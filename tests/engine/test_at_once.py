@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from socketeer import Cors, Server
-from socketeer.engine.at_once import handle_at_once
-from socketeer.engine.http.message import Request, Response
+from socketeer.engine import at_once
+from socketeer.engine.http.message import KnownHeaders, Request, Response
+from socketeer.engine.server import EngineServer
 from socketeer.testing.inprocess import make_request
 
 
@@ -18,14 +19,29 @@ class Taken:
     """Takes answers."""
 
     def __init__(self) -> None:
+        self.asked: Request | None = None
         self.responses: list[Response] = []
         self.gone: Callable[[], None] | None = None
+
+    def request(self) -> Request:
+        assert self.asked is not None
+        return self.asked
 
     def reply(self, response: Response) -> None:
         self.responses.append(response)
 
+    def reply_known(self, known: KnownHeaders, body: bytes) -> None:
+        self.reply(Response(200, known.headers, body))
+
     def waits(self, gone: Callable[[], None]) -> None:
         self.gone = gone
+
+
+def handle_at_once(engine: EngineServer, request: Request, taken: Taken) -> bool:
+    """Read the head, and answer what it asks for."""
+    taken.asked = request
+    terms = at_once.terms_of(engine, request)
+    return terms is not None and at_once.handle_at_once(engine, terms, request.whole or b"", taken)
 
 
 def ask(query: str, method: str = "GET", body: bytes = b"", **fields: Any) -> Request:
@@ -88,7 +104,6 @@ async def test_two_polls_end_the_session() -> None:
         ask("&sid={sid}", raw_headers=[("origin", "http://foe")]),
         make_request(query_string="EIO=3&transport=polling&sid={sid}", whole=b""),
         make_request(query_string="EIO=4&transport=websocket&sid={sid}", whole=b""),
-        make_request(query_string="EIO=4&transport=polling&sid={sid}", method="POST"),
     ],
 )
 async def test_what_is_left_alone(request_: Request) -> None:
@@ -105,3 +120,39 @@ async def test_where_the_application_is_asked() -> None:
     io = Server(cors=Cors(origin=lambda origin: True))
     taken = Taken()
     assert not handle_at_once(io.engine, ask(f"&sid={await session(io)}"), taken)
+
+
+HEADERS = [("user-agent", "x Trident/7"), ("accept-encoding", "gzip"), ("origin", "http://friend")]
+
+
+@pytest.mark.parametrize("listens", [False, True])
+async def test_the_same_headers_as_by_the_whole_way(listens: bool) -> None:
+    io = Server(cors=Cors(origin="http://friend", credentials=True))
+    told: list[tuple[str, str]] = []
+
+    def tell(headers: dict[str, str], request: Request) -> None:
+        told.append((request.method, request.query["sid"]))
+        headers["x-told"] = "yes"
+
+    if listens:
+        io.engine.on("headers", tell)
+    found = []
+    for way in (True, False):
+        sid = await session(io)
+        told.clear()
+        taken = Taken()
+        text = "x" * 2000  # long enough to be compressed
+        for method, body in (("POST", b"40"), ("GET", b""), ("POST", b"4\xff")):
+            request = ask(f"&sid={sid}", method, body, raw_headers=HEADERS)
+            if way:
+                assert handle_at_once(io.engine, request, taken)
+            else:
+                taken.reply(await io.engine.handle(request))
+            if method == "POST" and body == b"40":
+                io.emit("news", text)
+        found.append([(each.status, list(each.headers.items()), each.streamed) for each in taken.responses])
+        assert told == [("POST", sid), ("GET", sid), ("POST", sid)] * listens
+    assert found[0] == found[1]
+    assert [status for status, *_ in found[0]] == [200, 200, 400]
+    assert ("content-encoding", "gzip") in found[0][1][1]
+    assert (("x-told", "yes") in found[0][0][1]) is listens

@@ -57,6 +57,7 @@ class EngineServer(Emitter):
             cluster they must begin with :attr:`node_id`, or clients need sticky sessions.
         relay: reaches the nodes that own other sessions; None where there are no others.
         middlewares: what :meth:`use` has been given, the outermost first.
+        tells_headers: whether somebody listens to ``headers``.
     """
 
     events: ClassVar = frozenset(
@@ -80,6 +81,7 @@ class EngineServer(Emitter):
         "options",
         "relay",
         "sessions",
+        "tells_headers",
     )
 
     def __init__(self, options: EngineOptions, make_handler: Callable[[Session], SessionHandler]) -> None:
@@ -97,6 +99,7 @@ class EngineServer(Emitter):
         self.generate_id: Callable[[Request], str | Awaitable[str]] = self._ids
         self.relay: Relay | None = None
         self.middlewares: tuple[tuple[Middleware, dict[str, Any]], ...] = ()
+        self.tells_headers = False
         self._watcher: Emitter | None = None
         self._origins = OriginWarnings()
         self._wheel: TimerWheel | None = None
@@ -369,6 +372,7 @@ class EngineServer(Emitter):
             del self._addresses[address]
 
     def _listeners_changed(self) -> None:
+        self.tells_headers = self.listens("headers")
         watcher = self if self.listens("drain", "flush") else None
         if watcher is not self._watcher:
             self._watcher = watcher

@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from http import HTTPStatus
 
-from socketeer.engine.http.message import Response
+from socketeer.engine.http.message import KnownHeaders, Response
 
 # What would end a line, or is none of a header's business: as uvicorn, we do not send it.
 _BAD_NAME = re.compile('[\x00-\x1f\x7f()<>@,;:\\[\\]={} \t\\\\"]')
@@ -41,6 +41,40 @@ def encode_answer(
         pieces.append(b"transfer-encoding: chunked\r\n")
     pieces += (b"\r\n", body)
     return b"".join(pieces), keep_alive
+
+
+class CommonHeaders:
+    """The headers that a server puts into every answer, as the beginning of one. They stay the same for a second."""
+
+    __slots__ = ("_lines", "_pairs")
+
+    def __init__(self) -> None:
+        self._pairs: list[tuple[bytes, bytes]] | None = None
+        self._lines = b""
+
+    def __call__(self, pairs: list[tuple[bytes, bytes]]) -> bytes:
+        if pairs != self._pairs:
+            self._lines = _status_line(200) + b"".join([b"%b: %b\r\n" % pair for pair in pairs])
+            self._pairs = list(pairs)
+        return self._lines
+
+
+_begin_200 = CommonHeaders()
+
+
+def encode_known(
+    known: KnownHeaders, body: bytes, common: list[tuple[bytes, bytes]], keep_alive: bool
+) -> bytes:
+    """A 200 of which the headers are known, as :func:`encode_answer` writes it.
+
+    Raises:
+        ValueError: a header that cannot be sent.
+    """
+    lines = known.written
+    if lines is None:
+        lines = known.written = _lines.__wrapped__(tuple(known.headers.items()))
+    last = b"" if keep_alive else b"connection: close\r\n"
+    return b"%b%bcontent-length: %d\r\n%b\r\n%b" % (_begin_200(common), lines, len(body), last, body)
 
 
 def encode_refusal(status: int, body: bytes, date: str) -> bytes:

@@ -10,12 +10,15 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from socketeer.engine.at_once import Terms
+
 #: Bytes of a head, and lines: longer ones are left to the full parser, and few are.
 _MAX_HEAD: Final = 8192
 _MAX_LINES: Final = 64
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
+_STAMP = re.compile(r"[0-9A-Za-z._-]+")
 _LAST = " HTTP/1.1"
 
 #: Header names as they are written, and in lower case. It has an end: names are the client's to choose.
@@ -70,21 +73,32 @@ class Fields:
 
 
 class RequestHead:
-    """A whole head, and where in what was received the body begins."""
+    """A whole head, and where in what was received the body begins and ends."""
 
-    __slots__ = ("body", "fields", "method", "query")
+    __slots__ = ("block", "body", "end", "fields", "method", "query", "terms", "text")
 
-    def __init__(self, method: str, query: str, fields: Fields, body: int) -> None:
+    def __init__(self, method: str, query: str, fields: Fields, text: bytes, block: bytes) -> None:
         self.method = method
         self.query = query
         self.fields = fields
-        self.body = body
+        self.text = text
+        """All of it, with the empty line behind it."""
+        self.block = block
+        """Its header lines."""
+        self.body = len(text)
+        self.end = self.body + fields.length
+        self.terms: Terms | None = None
+        """What the engine has found out about it."""
+
+    def resembles(self, other: RequestHead) -> bool:
+        """Whether it differs from ``other`` in nothing, or in the time stamp by which clients get round caches."""
+        return self.fields is other.fields and _without_stamp(self.query) == _without_stamp(other.query)
 
 
 class HeadReader:
     """Reads the heads that come over one connection, for one path.
 
-    A client that polls sends the same header lines again and again, so those of the last GET and of the last POST
+    A client that polls sends the same ones again and again, or with another time stamp, so the last GET and the last POST
     are remembered.
     """
 
@@ -92,11 +106,17 @@ class HeadReader:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._get: tuple[bytes, Fields] | None = None
-        self._post: tuple[bytes, Fields] | None = None
+        self._get: RequestHead | None = None
+        self._post: RequestHead | None = None
 
     def read(self, data: bytes) -> RequestHead | None:
         """The head at the beginning of ``data``; None leaves it to the full parser."""
+        known = self._get if data[:1] == b"G" else self._post
+        if known is not None and data.startswith(known.text):
+            return known
+        return self._read(data, known)
+
+    def _read(self, data: bytes, known: RequestHead | None) -> RequestHead | None:
         if not data.startswith(self._target.prefixes):
             return None
         line = data.find(b"\r\n", 0, _MAX_HEAD)
@@ -104,19 +124,14 @@ class HeadReader:
         if line < 0 or end <= line:
             return None
         is_get = data[0] == 71
-        known = self._get if is_get else self._post
         block = data[line + 2 : end]
-        if known is not None and known[0] == block:
-            fields = known[1]
+        if known is not None and known.block == block:
+            fields = known.fields
         else:
             read = _read_fields(block)
             if read is None or (is_get and read.length) or (read.upgrade and not is_get):
                 return None
             fields = read
-            if is_get:
-                self._get = (block, fields)
-            else:
-                self._post = (block, fields)
         try:
             rest = data[self._target.lengths[is_get] : line].decode("ascii")
         except UnicodeDecodeError:
@@ -126,7 +141,21 @@ class HeadReader:
             return None
         if query == _USUAL_QUERY:
             query = _USUAL_QUERY
-        return RequestHead("GET" if is_get else "POST", query, fields, end + 4)
+        head = RequestHead("GET" if is_get else "POST", query, fields, data[: end + 4], block)
+        if known is not None and head.resembles(known):
+            head.terms = known.terms
+        if is_get:
+            self._get = head
+        else:
+            self._post = head
+        return head
+
+
+def _without_stamp(query: str) -> tuple[str, str | None]:
+    """What stands before the parameter ``t`` and behind its value; all of it and None where that is no stamp."""
+    before, _, behind = query.partition("&t=")
+    stamp, _, after = behind.partition("&")
+    return (before, after) if _STAMP.fullmatch(stamp) is not None else (query, None)
 
 
 class Target:

@@ -23,10 +23,10 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from socketeer.engine.at_once import handle_at_once
-from socketeer.engine.http.message import Response
-from socketeer.integrations.http_answer import encode_answer
-from socketeer.integrations.request_head import HeadReader
+from socketeer.engine.at_once import handle_at_once, terms_of
+from socketeer.engine.http.message import KnownHeaders, Response
+from socketeer.integrations.http_answer import encode_answer, encode_known
+from socketeer.integrations.request_head import HeadReader, RequestHead
 from socketeer.integrations.uvicorn_direct import (
     Direct,
     DirectRequest,
@@ -91,6 +91,9 @@ class HttpProtocol(HttpToolsProtocol):
         ws = config.ws_protocol_class
         self._websocket = ws if isinstance(ws, type) and issubclass(ws, WebSocketProtocol) else None
         self._peer: Peer | None = None
+        self._head: RequestHead | None = None
+        """Of the request that is being answered."""
+        self._body = b""
         self._request: DirectRequest | None = None
         self._keep_alive = True
         self._gone: Callable[[], None] | None = None
@@ -180,7 +183,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return True
         fields = head.fields
-        end = head.body + fields.length
+        end = head.end
         if len(data) < end:
             return False
         websocket = self._websocket if fields.upgrade else None
@@ -194,18 +197,22 @@ class HttpProtocol(HttpToolsProtocol):
             request = direct.request(head, self._peer, None)
             self._shake(websocket, direct, request, data[end:])
             return True
-        request = direct.request(head, self._peer, data[head.body : end])
-        request.disconnected = self._disconnected
         self._phase = Phase.ANSWERING
-        self._request = request
+        self._head = head
+        self._body = data[head.body : end]
         self._keep_alive = fields.keep_alive
         self._rest = data[end:]
-        direct.context().run(self._answer, direct, request)
+        direct.context().run(self._answer, direct, head)
         return True
 
-    def _answer(self, direct: Direct, request: DirectRequest) -> None:
+    def _answer(self, direct: Direct, head: RequestHead) -> None:
         try:
-            if not handle_at_once(direct.engine, request, self):
+            terms = head.terms
+            if terms is None:
+                terms = head.terms = terms_of(direct.engine, self.request())
+            if terms is None or not handle_at_once(direct.engine, terms, self._body, self):
+                request = self.request()
+                request.disconnected = self._disconnected
                 task, response = start(direct.handle(request))
                 if task is None:
                     self.reply(response)
@@ -215,6 +222,14 @@ class HttpProtocol(HttpToolsProtocol):
         except Exception:
             log.exception("a request has failed")
             self.reply(_ERROR)
+
+    def request(self) -> DirectRequest:
+        """What is being answered, for who wants to look at it."""
+        if self._request is None:
+            if self._direct is None or self._head is None or self._peer is None:
+                raise RuntimeError("there is no request")
+            self._request = self._direct.request(self._head, self._peer, self._body)
+        return self._request
 
     async def _disconnected(self) -> None:
         """Wait until the client has gone."""
@@ -234,19 +249,33 @@ class HttpProtocol(HttpToolsProtocol):
 
     def reply(self, response: Response) -> None:
         """Send the answer to the request that was read last."""
-        request, self._request = self._request, None
-        self._gone = None
-        transport = self.transport
-        if request is None or transport.is_closing():
-            return
+        common = self.server_state.default_headers
         try:
-            data, keep_alive = encode_answer(response, self.server_state.default_headers, self._keep_alive)
+            data, keep_alive = encode_answer(response, common, self._keep_alive)
         except ValueError as error:
             log.error("a request is answered 500: %s", error)  # noqa: TRY400 - one line
             response = _ERROR
-            data, keep_alive = encode_answer(response, self.server_state.default_headers, False)
-        if access_log.isEnabledFor(logging.INFO):
-            write_access(request, response.status)
+            data, keep_alive = encode_answer(response, common, False)
+        self._send(data, response.status, keep_alive)
+
+    def reply_known(self, known: KnownHeaders, body: bytes) -> None:
+        """The same, where the headers are known."""
+        try:
+            data = encode_known(known, body, self.server_state.default_headers, self._keep_alive)
+        except ValueError:
+            self.reply(Response(200, known.headers, body))
+        else:
+            self._send(data, 200, self._keep_alive)
+
+    def _send(self, data: bytes, status: int, keep_alive: bool) -> None:
+        transport = self.transport
+        answers = self._head is not None and not transport.is_closing()
+        if answers and access_log.isEnabledFor(logging.INFO):
+            write_access(self.request(), status)
+        self._head = self._request = self._gone = None
+        self._body = b""
+        if not answers:
+            return
         transport.write(data)
         self.server_state.total_requests += 1
         self._phase = _READY

@@ -199,3 +199,14 @@ class Response:
     body: bytes = b""
     streamed: bool = False
     """True sends no ``content-length``: the body goes out in chunks, as the official server's compressed ones."""
+
+
+class KnownHeaders:
+    """The headers of a 200 that many answers have. Nobody changes them, so who sends them may keep how they are written."""
+
+    __slots__ = ("headers", "written")
+
+    def __init__(self, headers: dict[str, str]) -> None:
+        self.headers: Final = headers
+        self.written: bytes | None = None
+        """By whoever sends them."""
