@@ -18,7 +18,7 @@ _MAX_LINES: Final = 64
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
-_STAMP = re.compile(r"[0-9A-Za-z._-]+")
+_STAMP = re.compile(rb"[0-9A-Za-z._-]{1,64}(?=[& ])")
 _LAST = " HTTP/1.1"
 
 #: Header names as they are written, and in lower case. It has an end: names are the client's to choose.
@@ -73,26 +73,73 @@ class Fields:
 
 
 class RequestHead:
-    """A whole head, and where in what was received the body begins and ends."""
+    """A whole head, and where in what was received the body begins and ends.
 
-    __slots__ = ("block", "body", "end", "fields", "method", "query", "terms", "text")
+    Clients that poll send the same one each time, but for a stamp by which they get round caches, the parameter ``t``. So one
+    object may stand for many requests, one after the other.
+    """
 
-    def __init__(self, method: str, query: str, fields: Fields, text: bytes, block: bytes) -> None:
+    __slots__ = (
+        "_before",
+        "_behind",
+        "_query",
+        "_stamp",
+        "_start",
+        "block",
+        "body",
+        "end",
+        "fields",
+        "method",
+        "terms",
+    )
+
+    def __init__(
+        self, method: str, query: str, fields: Fields, text: bytes, start: int, block: bytes
+    ) -> None:
         self.method = method
-        self.query = query
         self.fields = fields
-        self.text = text
-        """All of it, with the empty line behind it."""
         self.block = block
         """Its header lines."""
         self.body = len(text)
         self.end = self.body + fields.length
         self.terms: Terms | None = None
-        """What the engine has found out about it."""
+        """What the engine has found out about it. The stamp makes no difference there."""
+        self._query: str | None = query
+        self._start = start
+        """Where the query begins."""
+        self._before, self._stamp, self._behind = text, b"", b""
+        """All of it, or what is before the stamp, the stamp, and what is behind."""
+        if "&t=" in query:
+            self._part(text)
 
-    def resembles(self, other: RequestHead) -> bool:
-        """Whether it differs from ``other`` in nothing, or in the time stamp by which clients get round caches."""
-        return self.fields is other.fields and _without_stamp(self.query) == _without_stamp(other.query)
+    def _part(self, text: bytes) -> None:
+        before, mark, rest = text.partition(b"&t=")
+        found = _STAMP.match(rest)
+        if found is not None:
+            self._before, self._stamp, self._behind = before + mark, found[0], rest[found.end() :]
+
+    def begins(self, data: bytes) -> bool:
+        """Whether ``data`` begins with this head, perhaps with another stamp; then it is the head of that."""
+        before = self._before
+        if not data.startswith(before):
+            return False
+        behind = self._behind
+        if behind:
+            found = _STAMP.match(data, len(before))
+            if found is None or not data.startswith(behind, found.end()):
+                return False
+            self._stamp, self._query = found[0], None
+            self.body = found.end() + len(behind)
+            self.end = self.body + self.fields.length
+        return True
+
+    @property
+    def query(self) -> str:
+        """The query string."""
+        if self._query is None:
+            text = self._before + self._stamp + self._behind
+            self._query = text[self._start : text.find(b" ", self._start)].decode("ascii")
+        return self._query
 
 
 class HeadReader:
@@ -112,7 +159,7 @@ class HeadReader:
     def read(self, data: bytes) -> RequestHead | None:
         """The head at the beginning of ``data``; None leaves it to the full parser."""
         known = self._get if data[:1] == b"G" else self._post
-        if known is not None and data.startswith(known.text):
+        if known is not None and known.begins(data):
             return known
         return self._read(data, known)
 
@@ -124,6 +171,7 @@ class HeadReader:
         if line < 0 or end <= line:
             return None
         is_get = data[0] == 71
+        start = self._target.lengths[is_get]
         block = data[line + 2 : end]
         if known is not None and known.block == block:
             fields = known.fields
@@ -133,7 +181,7 @@ class HeadReader:
                 return None
             fields = read
         try:
-            rest = data[self._target.lengths[is_get] : line].decode("ascii")
+            rest = data[start:line].decode("ascii")
         except UnicodeDecodeError:
             return None
         query = rest[: -len(_LAST)]
@@ -141,21 +189,12 @@ class HeadReader:
             return None
         if query == _USUAL_QUERY:
             query = _USUAL_QUERY
-        head = RequestHead("GET" if is_get else "POST", query, fields, data[: end + 4], block)
-        if known is not None and head.resembles(known):
-            head.terms = known.terms
+        head = RequestHead("GET" if is_get else "POST", query, fields, data[: end + 4], start, block)
         if is_get:
             self._get = head
         else:
             self._post = head
         return head
-
-
-def _without_stamp(query: str) -> tuple[str, str | None]:
-    """What stands before the parameter ``t`` and behind its value; all of it and None where that is no stamp."""
-    before, _, behind = query.partition("&t=")
-    stamp, _, after = behind.partition("&")
-    return (before, after) if _STAMP.fullmatch(stamp) is not None else (query, None)
 
 
 class Target:
