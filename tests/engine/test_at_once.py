@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from socketeer import Cors, Server
+from socketeer import Cors, Limits, Server
 from socketeer.engine import at_once
 from socketeer.engine.http.message import KnownHeaders, Request, Response
 from socketeer.engine.server import EngineServer
@@ -156,3 +156,60 @@ async def test_the_same_headers_as_by_the_whole_way(listens: bool) -> None:
     assert [status for status, *_ in found[0]] == [200, 200, 400]
     assert ("content-encoding", "gzip") in found[0][1][1]
     assert (("x-told", "yes") in found[0][0][1]) is listens
+
+
+WEBSOCKET = "EIO=4&transport=websocket"
+
+
+@pytest.mark.parametrize("listens", [False, True])
+async def test_handshakes_that_are_let_in(listens: bool) -> None:
+    io = Server(cors=Cors(origin="http://friend"))
+    told: list[str] = []
+    if listens:
+        io.engine.on("initial_headers", lambda headers, request: told.append("initial"))
+        io.engine.on("headers", lambda headers, request: told.append("headers"))
+    sid = await session(io)
+    told.clear()
+    for query, expected in ((WEBSOCKET, None), (f"{WEBSOCKET}&sid={sid}", io.engine.sessions[sid])):
+        request = make_request(query_string=query, raw_headers=[("origin", "http://friend")])
+        admitted = at_once.admit_at_once(io.engine, request)
+        assert admitted == await io.engine.admit(request)
+        assert admitted is not None
+        assert admitted[0] is expected
+    assert told == ["initial", "headers", "initial", "headers", "headers", "headers"] * listens
+
+
+@pytest.mark.parametrize(
+    ("query", "options"),
+    [
+        (WEBSOCKET, {"origin": "http://foe"}),
+        (WEBSOCKET, {"host": "a b"}),
+        (WEBSOCKET, {"transports": ["polling"]}),
+        (WEBSOCKET, {"limits": Limits(max_sessions=1)}),
+        (WEBSOCKET, {"limits": Limits(max_sessions_per_address=1)}),
+        (WEBSOCKET, {"allow_request": lambda request: True}),
+        (WEBSOCKET, {"cors": Cors(origin=lambda origin: True)}),
+        (f"{WEBSOCKET}&sid=unknown", {}),
+        (f"{WEBSOCKET}&sid={{sid}}", {"allow_upgrades": False}),
+        (f"{WEBSOCKET}&j=0", {}),
+        (f"{WEBSOCKET}&EIO=4", {}),
+        (f"{WEBSOCKET}" + "&a=1" * 300, {}),
+        ("EIO=3&transport=websocket", {"allow_eio3": True}),
+        ("EIO=4&transport=polling", {}),
+    ],
+)
+async def test_handshakes_that_are_left_alone(query: str, options: dict[str, Any]) -> None:
+    headers = [(name, options[name]) for name in ("origin", "host") if name in options]
+    io = Server(**{name: value for name, value in options.items() if name not in ("origin", "host")})
+    await io.engine.handle(ask(""))
+    sid = next(iter(io.engine.sessions), "")
+    request = make_request(query_string=query.replace("{sid}", sid), raw_headers=headers)
+    assert at_once.admit_at_once(io.engine, request) is None
+    io.engine.close()
+    assert at_once.admit_at_once(io.engine, make_request(query_string=WEBSOCKET)) is None
+
+
+async def test_an_id_of_the_applications_own_is_chosen_the_whole_way() -> None:
+    io = Server()
+    io.engine.generate_id = lambda request: "mine"
+    assert at_once.admit_at_once(io.engine, make_request(query_string=WEBSOCKET)) is None

@@ -56,6 +56,7 @@ def test_a_head_with_another_stamp_is_the_same() -> None:
     for stamp in (b"1", b"abc", b"P-8_.z", b"x" * 64, b"1"):
         data = STAMPED % stamp
         head = reader.read(data + b"rest")
+        assert head is not None
         assert head is first
         assert (head.body, head.end) == (len(data), len(data))
         assert head.query == f"EIO=4&t={stamp.decode()}&sid=x"
@@ -202,3 +203,57 @@ def test_what_is_shared_has_an_end() -> None:
     assert len(request_head._lines) <= 512
     assert read(START + b"Host: a\r\nX-Own: " + b"x" * 600 + b"\r\n\r\n") is not None
     assert max(map(len, request_head._lines)) <= 512
+
+
+SHAKE = b"Host: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+KEYS = (b"dGhlIHNhbXBsZSBub25jZQ==", b"AAAAAAAAAAAAAAAAAAAAAA==")
+
+
+@pytest.mark.parametrize("behind", [b"", b"X-One: 1\r\n"])
+def test_handshakes_of_one_kind_differ_in_their_key(behind: bytes) -> None:
+    request_head._shapes.clear()
+    for key in (*KEYS, *KEYS):
+        head = read(START + SHAKE + b"Sec-WebSocket-Key: " + key + b"\r\n" + behind + b"\r\n")
+        assert head is not None
+        assert head.fields.upgrade
+        assert head.fields.headers["sec-websocket-key"] == key.decode()
+        assert [name for name, _ in head.fields.pairs][4:] == ["sec-websocket-key", "x-one"][
+            : 1 + len(behind) // 9
+        ]
+        assert dict(head.fields.pairs) == head.fields.headers
+    assert len(request_head._shapes) == 1
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAA\xe9A==\r\n",
+        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=\r\n",
+        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA===\r\n",
+        b"Sec-WebSocket-Key: AAAAAAAAAAAAA\r\nX: AAAAAA\r\n",
+        b"Sec-WebSocket-Key: " + 2 * (KEYS[0] + b"\r\nSec-WebSocket-Key: "),
+    ],
+)
+def test_what_is_no_key_is_left_alone(lines: bytes) -> None:
+    for known in (False, True):
+        request_head._shapes.clear()
+        if known:
+            assert read(START + SHAKE + b"Sec-WebSocket-Key: " + KEYS[0] + b"\r\n\r\n") is not None
+        assert read(START + SHAKE + lines + b"\r\n") is None
+
+
+def test_no_secret_is_kept_with_a_kind_of_handshake() -> None:
+    request_head._shapes.clear()
+    for line in (
+        b"Cookie: sid=secret\r\n",
+        b"Authorization: secret\r\n",
+        b"X-Long: " + b"x" * 2000 + b"\r\n",
+    ):
+        head = read(START + SHAKE + line + b"Sec-WebSocket-Key: " + KEYS[0] + b"\r\n\r\n")
+        assert head is not None
+        assert head.fields.upgrade
+    assert request_head._shapes == {}
+    for number in range(200):
+        shake = SHAKE + b"X-Own: %d\r\nSec-WebSocket-Key: " % number
+        assert read(START + shake + KEYS[0] + b"\r\n\r\n") is not None
+    assert 0 < len(request_head._shapes) <= 64

@@ -13,7 +13,7 @@ import pytest
 
 from socketeer import Cors, Server, Socket
 from socketeer.engine import at_once
-from socketeer.integrations import uvicorn_http, uvicorn_websocket
+from socketeer.integrations import uvicorn_http, uvicorn_site, uvicorn_websocket
 from socketeer.integrations.uvicorn_direct import direct_of
 from socketeer.integrations.uvicorn_http import HttpProtocol
 from tests.integrations.served import other
@@ -182,7 +182,7 @@ async def both(
             real = direct_of
             async with serving(make(), app=other, timeout_keep_alive=7, **settings) as long:
                 patch.setattr(
-                    uvicorn_http, "direct_of", lambda c: None if c.timeout_keep_alive == 7 else real(c)
+                    uvicorn_site, "direct_of", lambda c: None if c.timeout_keep_alive == 7 else real(c)
                 )
                 patch.setattr(
                     uvicorn_websocket, "direct_of", lambda c: None if c.timeout_keep_alive == 7 else real(c)

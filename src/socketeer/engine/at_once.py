@@ -1,7 +1,7 @@
-"""The two requests that make up long-polling, answered without a coroutine: a GET or a POST of a session that is here.
+"""What nearly all requests are, answered without a coroutine: the GET and the POST of long-polling, WebSocket handshakes.
 
-Everything else (handshakes, refusals, what an application's callable decides) goes by :meth:`EngineServer.handle`, which
-gives the same answers.
+Everything else (handshakes by polling, refusals, what an application's callable decides) goes by
+:meth:`EngineServer.handle` and :meth:`EngineServer.admit`, which give the same answers.
 """
 
 from __future__ import annotations
@@ -10,9 +10,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, Protocol
 
+from socketeer.engine.admission import check_room
 from socketeer.engine.http.message import KnownHeaders, Request, Response
 from socketeer.engine.request import RequestRefused, check_headers
 from socketeer.engine.server import EngineServer
+from socketeer.engine.session import Session
+from socketeer.engine.session_ids import SessionIds
 from socketeer.engine.transports.polling import (
     POSTED,
     PollingTransport,
@@ -159,3 +162,39 @@ def _reply(engine: EngineServer, terms: Terms, response: Response, exchange: Exc
     if engine.tells_headers:
         engine.emit("headers", response.headers, exchange.request())
     exchange.reply(response)
+
+
+def admit_at_once(engine: EngineServer, request: Request) -> tuple[Session | None, dict[str, str]] | None:
+    """As :meth:`EngineServer.admit`, for a handshake that is let in; None has changed nothing and says nothing."""
+    options = engine.options
+    try:
+        query = request.params
+        check_headers(request)
+        if (
+            query.get("transport") != "websocket"
+            or query.get("EIO") != "4"
+            or "websocket" not in options.transports
+            or "j" in query
+            or request.repeated
+        ):
+            return None
+        sid = query.get("sid")
+        if sid is not None:
+            session = engine.sessions.get(sid)
+            if session is None or session.protocol != 4 or not options.allow_upgrades:
+                return None
+        else:
+            session = None
+            if options.allow_request is not None or not isinstance(engine.generate_id, SessionIds):
+                return None
+            check_room(request, options.limits, engine.closing, len(engine.sessions), engine.addresses)
+    except (RequestRefused, ValueError):
+        return None
+    headers = engine.cors_at_once(request)
+    if headers is not None:
+        if engine.tells_headers:
+            if session is None:
+                engine.emit("initial_headers", headers, request)
+            engine.emit("headers", headers, request)
+        return session, headers
+    return None

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 log = logging.getLogger("socketeer")
 
@@ -156,6 +156,53 @@ class TimerWheel:
             self.clear(timer)
             try:
                 timer.callback()
+            except Exception:
+                log.exception("a timer failed")
+
+
+T = TypeVar("T")
+
+
+class Patience(Generic[T]):
+    """Deadlines that are all equally far away, so that the oldest is the next: one timer for all, and none for each.
+
+    For what begins often and ends in time nearly always.
+    """
+
+    __slots__ = ("_delay", "_due", "_late", "_timer", "wheel")
+
+    def __init__(self, wheel: TimerWheel, delay: float, late: Callable[[T], None]) -> None:
+        self.wheel: Final = wheel
+        self._delay = delay
+        self._late = late
+        self._due: dict[T, float] = {}
+        self._timer = Timer(self._look)
+
+    def __len__(self) -> int:
+        return len(self._due)
+
+    def begin(self, one: T) -> None:
+        """``late(one)`` is called after the delay; where it has begun already, nothing changes."""
+        if one in self._due:
+            return
+        self._due[one] = self.wheel.time() + self._delay
+        if self._timer.tick < 0:
+            self.wheel.set(self._timer, self._delay)
+
+    def end(self, one: T) -> None:
+        """It is not, if it has not been yet."""
+        self._due.pop(one, None)
+
+    def _look(self) -> None:
+        now = self.wheel.time() + RESOLUTION / 2
+        while self._due:
+            one, due = next(iter(self._due.items()))
+            if due > now:
+                self.wheel.set(self._timer, due - now)
+                return
+            del self._due[one]
+            try:
+                self._late(one)
             except Exception:
                 log.exception("a timer failed")
 

@@ -11,6 +11,9 @@ from urllib.parse import parse_qsl
 #: Parameters of a query string that are read; more are a sign of abuse and refuse the request.
 MAX_QUERY_FIELDS = 256
 
+#: Of nearly every WebSocket handshake.
+USUAL_QUERY: Final = "EIO=4&transport=websocket"
+_USUAL: Final[Mapping[str, str]] = {"EIO": "4", "transport": "websocket"}
 _NOTHING: Final[frozenset[str]] = frozenset()
 
 
@@ -160,6 +163,9 @@ class Request:
 
     def _read_query(self) -> None:
         text = self.query_string
+        if text == USUAL_QUERY:
+            self.params, self.repeated = _USUAL, _NOTHING
+            return
         if "%" in text or "+" in text or text.count("&") >= MAX_QUERY_FIELDS:
             pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
         else:  # nothing to decode: the same, at a tenth of the price
