@@ -179,6 +179,43 @@ async def test_handshakes_that_are_let_in(listens: bool) -> None:
     assert told == ["initial", "headers", "initial", "headers", "headers", "headers"] * listens
 
 
+async def test_handshakes_by_polling() -> None:
+    io = Server(cors=Cors(origin="http://friend"), cookie=True)
+    told: list[str] = []
+    io.engine.on("initial_headers", lambda headers, request: told.append("initial"))
+    io.engine.on("headers", lambda headers, request: told.append("headers"))
+    found = []
+    for way in (True, False):
+        request = ask("", raw_headers=[("origin", "http://friend")])
+        response = at_once.open_at_once(io.engine, request) if way else await io.engine.handle(request)
+        assert response is not None
+        sid = next(reversed(io.engine.sessions))
+        body = response.body.replace(sid.encode(), b"-")
+        found.append((response.status, [(k, v.replace(sid, "-")) for k, v in response.headers.items()], body))
+    assert found[0] == found[1]
+    assert told == ["initial", "headers"] * 2
+    assert len(io.engine.sessions) == 2
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        ask("", "POST"),
+        ask("&sid=unknown"),
+        ask("&sid={sid}"),
+        ask("", raw_headers=[("origin", "http://foe")]),
+        ask("&a=1" * 300),
+        make_request(query_string=WEBSOCKET),
+    ],
+)
+async def test_handshakes_by_polling_that_are_left_alone(request_: Request) -> None:
+    io = Server()
+    sid = await session(io)
+    request_.query_string = request_.query_string.replace("{sid}", sid)
+    assert at_once.open_at_once(io.engine, request_) is None
+    assert list(io.engine.sessions) == [sid]
+
+
 @pytest.mark.parametrize(
     ("query", "options"),
     [

@@ -164,37 +164,56 @@ def _reply(engine: EngineServer, terms: Terms, response: Response, exchange: Exc
     exchange.reply(response)
 
 
-def admit_at_once(engine: EngineServer, request: Request) -> tuple[Session | None, dict[str, str]] | None:
+Admitted = tuple[Session | None, dict[str, str]]
+"""The session that a handshake wants to join, if any, and the ``cors`` headers for the answer."""
+
+
+def open_at_once(engine: EngineServer, request: Request) -> Response | None:
+    """Answer a handshake by polling that is let in; None has changed nothing and answers nothing."""
+    admitted = _admit(engine, request, "polling") if request.method == "GET" else None
+    if admitted is None or admitted[0] is not None:
+        return None
+    response = engine.open_polling(request)
+    response.headers.update(admitted[1])
+    engine.emit("headers", response.headers, request)
+    request.settle()
+    return response
+
+
+def admit_at_once(engine: EngineServer, request: Request) -> Admitted | None:
     """As :meth:`EngineServer.admit`, for a handshake that is let in; None has changed nothing and says nothing."""
-    options = engine.options
+    admitted = _admit(engine, request, "websocket")
+    if admitted is not None and engine.tells_headers:
+        session, headers = admitted
+        if session is None:
+            engine.emit("initial_headers", headers, request)
+        engine.emit("headers", headers, request)
+    return admitted
+
+
+def _admit(engine: EngineServer, request: Request, transport: str) -> Admitted | None:
+    options, session = engine.options, None
     try:
         query = request.params
-        check_headers(request)
         if (
-            query.get("transport") != "websocket"
+            query.get("transport") != transport
             or query.get("EIO") != "4"
-            or "websocket" not in options.transports
+            or transport not in options.transports
             or "j" in query
             or request.repeated
         ):
             return None
+        check_headers(request)
         sid = query.get("sid")
         if sid is not None:
             session = engine.sessions.get(sid)
             if session is None or session.protocol != 4 or not options.allow_upgrades:
                 return None
+        elif options.allow_request is not None or not isinstance(engine.generate_id, SessionIds):
+            return None
         else:
-            session = None
-            if options.allow_request is not None or not isinstance(engine.generate_id, SessionIds):
-                return None
             check_room(request, options.limits, engine.closing, len(engine.sessions), engine.addresses)
     except (RequestRefused, ValueError):
         return None
     headers = engine.cors_at_once(request)
-    if headers is not None:
-        if engine.tells_headers:
-            if session is None:
-                engine.emit("initial_headers", headers, request)
-            engine.emit("headers", headers, request)
-        return session, headers
-    return None
+    return None if headers is None else (session, headers)

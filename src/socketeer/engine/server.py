@@ -192,7 +192,7 @@ class EngineServer(Emitter):
     async def _route(self, request: Request) -> Response:
         session = await self._check(request, websocket=False)
         if session is None:
-            return await self._handshake(request)
+            return self.open_polling(request)
         if isinstance(session, Elsewhere):
             return await session.relay.request(request)
         return await self._answer(session, request)
@@ -235,11 +235,12 @@ class EngineServer(Emitter):
             return await transport.receive(request)
         return Response(500)
 
-    async def _handshake(self, request: Request) -> Response:
+    def open_polling(self, request: Request) -> Response:
+        """Begin a session on long-polling; the answer to its handshake, which has been let in."""
         session = self._new_session(request)
         polling = PollingTransport(session) if session.protocol == 4 else polling_v3(session)
         self._open(session, polling, self._upgrades())
-        response = await polling.poll(request)
+        response = polling.answer(request)
         if self.options.cookie is not None:
             cookie = session_cookie(self.options.cookie, session.id)
             if cookie is not None:

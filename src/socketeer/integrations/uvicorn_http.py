@@ -23,7 +23,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from socketeer.engine.at_once import handle_at_once, terms_of
+from socketeer.engine.at_once import handle_at_once, open_at_once, terms_of
 from socketeer.engine.http.message import KnownHeaders, Response
 from socketeer.integrations.http_answer import encode_answer, encode_known
 from socketeer.integrations.request_head import HeadReader, RequestHead
@@ -206,17 +206,23 @@ class HttpProtocol(HttpToolsProtocol):
             if terms is None:
                 terms = head.terms = terms_of(direct.engine, self.request())
             if terms is None or not handle_at_once(direct.engine, terms, self._body, self):
-                request = self.request()
-                request.disconnected = self._disconnected
-                task, response = start(direct.handle(request))
-                if task is None:
-                    self.reply(response)
-                else:
-                    self.server_state.tasks.add(task)
-                    task.add_done_callback(self._finished)
+                self._handle(direct, self.request())
         except Exception:
             log.exception("a request has failed")
             self.reply(_ERROR)
+
+    def _handle(self, direct: Direct, request: DirectRequest) -> None:
+        response = open_at_once(direct.engine, request)
+        if response is not None:
+            self.reply(response)
+            return
+        request.disconnected = self._disconnected
+        task, response = start(direct.handle(request))
+        if task is None:
+            self.reply(response)
+        else:
+            self.server_state.tasks.add(task)
+            task.add_done_callback(self._finished)
 
     def request(self) -> DirectRequest:
         """What is being answered, for who wants to look at it."""

@@ -169,8 +169,11 @@ class Request:
         if "%" in text or "+" in text or text.count("&") >= MAX_QUERY_FIELDS:
             pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
         else:  # nothing to decode: the same, at a tenth of the price
-            parts = [part.partition("=") for part in text.split("&") if part]
-            pairs = [(name, value) for name, _, value in parts]
+            pairs = []
+            for part in text.split("&"):
+                if part:
+                    name, _, value = part.partition("=")
+                    pairs.append((name, value))
         query = dict(pairs)
         self.repeated = _NOTHING
         if len(query) != len(pairs):

@@ -125,7 +125,7 @@ class PollingTransport:
                 self._waiter = None
             if gone:
                 self._session.fail("transport error", "poll connection closed prematurely")
-        return self._answer(request)
+        return self.answer(request)
 
     def poll_at_once(self, answer: Callable[[], None]) -> PollWaiting | Response | None:
         """As :meth:`poll`, with no task that waits: None says that :meth:`take` has the answer now.
@@ -143,7 +143,8 @@ class PollingTransport:
         self._session.fail("transport error", "overlap from client")
         return Response(400)
 
-    def _answer(self, request: Request) -> Response:
+    def answer(self, request: Request) -> Response:
+        """The answer to a poll, with what is queued now."""
         content_type, body, compressible = self.take()
         response = Response(200, poll_headers(content_type, is_old_browser(request)), body)
         if compressible:
