@@ -43,23 +43,14 @@ def encode_answer(
     return b"".join(pieces), keep_alive
 
 
-class CommonHeaders:
-    """The headers that a server puts into every answer, as the beginning of one. They stay the same for a second."""
+class _Beginning:
+    """A 200 with the headers that a server puts into every answer. They stay the same for a second."""
 
-    __slots__ = ("_lines", "_pairs")
+    __slots__ = ("lines", "pairs")
 
-    def __init__(self) -> None:
-        self._pairs: list[tuple[bytes, bytes]] | None = None
-        self._lines = b""
-
-    def __call__(self, pairs: list[tuple[bytes, bytes]]) -> bytes:
-        if pairs != self._pairs:
-            self._lines = _status_line(200) + b"".join([b"%b: %b\r\n" % pair for pair in pairs])
-            self._pairs = list(pairs)
-        return self._lines
-
-
-_begin_200 = CommonHeaders()
+    def __init__(self, pairs: list[tuple[bytes, bytes]]) -> None:
+        self.pairs = pairs
+        self.lines = _status_line(200) + b"".join([b"%b: %b\r\n" % pair for pair in pairs])
 
 
 def encode_known(
@@ -73,8 +64,11 @@ def encode_known(
     lines = known.written
     if lines is None:
         lines = known.written = _lines.__wrapped__(tuple(known.headers.items()))
+    beginning = _beginnings[0]
+    if beginning.pairs != common:
+        beginning = _beginnings[0] = _Beginning(list(common))
     last = b"" if keep_alive else b"connection: close\r\n"
-    return b"%b%bcontent-length: %d\r\n%b\r\n%b" % (_begin_200(common), lines, len(body), last, body)
+    return b"%b%bcontent-length: %d\r\n%b\r\n%b" % (beginning.lines, lines, len(body), last, body)
 
 
 def encode_refusal(status: int, body: bytes, date: str) -> bytes:
@@ -103,3 +97,7 @@ def _lines(headers: tuple[tuple[str, str], ...]) -> bytes:
         if _BAD_NAME.search(name) or _BAD_VALUE.search(value):
             raise ValueError(f"no HTTP header: {name!r}: {value!r:.100}")
     return "".join([f"{name.lower()}: {value}\r\n" for name, value in headers]).encode("latin-1")
+
+
+_beginnings = [_Beginning([])]
+"""The last one."""

@@ -271,6 +271,9 @@ class PollingTransport:
         """
         if not body.isascii():
             body.decode()
+        if RECORD_SEPARATOR not in body:  # one packet, as nearly always
+            self._take_text(body)
+            return
         for packet in decode_payload(body, max_packets):
             self._take_text(packet)
 
