@@ -31,7 +31,6 @@ _MAX_NAMES: Final = 256
 _lines: dict[str, tuple[str, str]] = {}
 _MAX_LINES_KNOWN: Final = 512
 _LONGEST_KNOWN: Final = 512
-_KEY_NAME: Final = "sec-websocket-key"
 #: What each client has for itself, and what is nobody else's business.
 _ITS_OWN: Final = frozenset(
     {
@@ -39,18 +38,10 @@ _ITS_OWN: Final = frozenset(
         "content-length",
         "cookie",
         "proxy-authorization",
-        _KEY_NAME,
+        "sec-websocket-key",
         "x-forwarded-for",
     }
 )
-
-#: Header lines of WebSocket handshakes without the key, as they are read: clients of one kind have the same. There is an end
-#: as there is to lines, and none with a line that is its client's own.
-_shapes: dict[bytes, Fields] = {}
-_MAX_SHAPES: Final = 64
-_LONGEST_SHAPE: Final = 1024
-_BEFORE_KEY: Final = b"\r\nSec-WebSocket-Key: "
-_KEY_LENGTH: Final = 24
 
 _UPGRADES = frozenset({"upgrade", "keep-alive, upgrade", "keep-alive,upgrade"})
 #: Headers that change how the rest of the connection is read.
@@ -77,13 +68,6 @@ class Fields:
         self.upgrade = upgrade
         """Whether it is a WebSocket handshake."""
         self.forwarded = "x-forwarded-for" in headers or "x-forwarded-proto" in headers
-
-    def with_key(self, key: str) -> Fields:
-        """The same handshake with another key."""
-        headers = self.headers.copy()
-        headers[_KEY_NAME] = key
-        pairs = tuple([pair if pair[0] != _KEY_NAME else (_KEY_NAME, key) for pair in self.pairs])
-        return Fields(headers, pairs, self.length, self.keep_alive, self.upgrade)
 
 
 class RequestHead:
@@ -190,7 +174,7 @@ class HeadReader:
         if known is not None and known.block == block:
             fields = known.fields
         else:
-            read = _read_handshake(data[line:end]) or _read_fields(block)
+            read = _read_fields(block)
             if read is None or (is_get and read.length) or (read.upgrade and not is_get):
                 return None
             fields = read
@@ -226,35 +210,6 @@ class Target:
 def is_plain(path: str) -> bool:
     """Whether a path is the same in a URL: no character of it is ever escaped."""
     return re.fullmatch(r"(?:/[A-Za-z0-9._~-]+)+", path) is not None
-
-
-def _read_handshake(lines: bytes) -> Fields | None:
-    """Header lines of a WebSocket handshake, each behind its line break, of a kind that has been read before."""
-    at = lines.find(_BEFORE_KEY)
-    if at < 0:
-        return None
-    at += len(_BEFORE_KEY)
-    shape = lines[:at] + lines[at + _KEY_LENGTH :]
-    key = lines[at : at + _KEY_LENGTH]
-    known = _shapes.get(shape)
-    if known is None:
-        return _learn_shape(shape, lines, key)
-    try:
-        text = key.decode("ascii")
-    except UnicodeDecodeError:
-        return None
-    return known.with_key(text) if _is_key(text) else None
-
-
-def _learn_shape(shape: bytes, lines: bytes, key: bytes) -> Fields | None:
-    fields = _read_fields(lines[2:])
-    if fields is None or not fields.upgrade or fields.headers[_KEY_NAME].encode() != key:
-        return fields
-    if len(shape) <= _LONGEST_SHAPE and len(_ITS_OWN.intersection(fields.headers)) == 1:
-        if len(_shapes) >= _MAX_SHAPES:
-            _shapes.clear()
-        _shapes[shape] = fields.with_key("")
-    return fields
 
 
 def _read_fields(block: bytes) -> Fields | None:
