@@ -347,3 +347,15 @@ def test_one_that_fails_keeps_none_from_its_end(bench: Bench, caplog: pytest.Log
     bench.clock.advance(6)
     assert late == [1, 2]
     assert "a timer failed" in caplog.text
+
+
+def test_so_many_that_others_have_their_turn_between_them(bench: Bench) -> None:
+    late: list[int] = []
+    patience: Patience[int] = Patience(bench.wheel, 5.0, late.append)
+    for number in range(1300):
+        patience.begin(number)
+    bench.clock.advance(5 + RESOLUTION)
+    at_once = len(late)
+    bench.clock.advance(1)
+    assert 0 < at_once < 1300
+    assert late == list(range(1300))

@@ -197,11 +197,13 @@ class Patience(Generic[T]):
 
     def _look(self) -> None:
         now = self.wheel.time() + RESOLUTION / 2
+        left = _AT_ONCE
         while self._due:
             one, due = next(iter(self._due.items()))
-            if due > now:
-                self.wheel.set(self._timer, due - now)
+            if due > now or not left:
+                self.wheel.set(self._timer, max(0.0, due - now))
                 return
+            left -= 1
             del self._due[one]
             try:
                 self._late(one)
