@@ -26,6 +26,7 @@ PLACES: dict[str, tuple[str, ...]] = {
         "integrations/uvicorn.py",
         "integrations/uvicorn_direct.py",
         "integrations/uvicorn_http.py",
+        "integrations/uvicorn_site.py",
         "integrations/uvicorn_websocket.py",
         "integrations/hosting.py",
     ),

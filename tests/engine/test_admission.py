@@ -46,7 +46,7 @@ def test_each_origin_is_warned_of_once_and_not_without_bound(caplog: pytest.LogC
 )
 def test_no_room(closing: bool, sessions: int, of_address: int, status: int) -> None:
     limits = Limits(max_sessions=3, max_sessions_per_address=1)
-    check_room(make_request(), limits, False, 2, 0)
+    check_room(make_request(), limits, False, 2, {})
     with pytest.raises(RequestRefused) as caught:
-        check_room(make_request(), limits, closing, sessions, of_address)
+        check_room(make_request(address="a"), limits, closing, sessions, {"a": of_address, "b": 9})
     assert caught.value.status == status

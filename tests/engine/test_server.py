@@ -213,7 +213,7 @@ async def test_addresses_that_have_gone_are_forgotten() -> None:
     for number in range(100):
         poller = await desk.polling(address=f"192.0.2.{number}")
         poller.session.close(discard=True)
-    assert len(desk.engine._addresses) == 0
+    assert len(desk.engine.addresses) == 0
 
 
 async def test_too_many_parameters_are_refused() -> None:

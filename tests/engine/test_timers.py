@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from socketeer.engine.timers import RESOLUTION, Clock, Timer, TimerWheel, grain_of, loop_wheel
+from socketeer.engine.timers import RESOLUTION, Clock, Patience, Timer, TimerWheel, grain_of, loop_wheel
 from tests.support.clock import FakeClock
 
 
@@ -310,3 +310,52 @@ def test_a_retired_timer_holds_nobody() -> None:
     timer.retire()
     timer.callback()
     assert told == []
+
+
+def test_equal_deadlines_have_one_timer(bench: Bench) -> None:
+    late: list[str] = []
+    patience: Patience[str] = Patience(bench.wheel, 5.0, late.append)
+    patience.begin("a")
+    bench.clock.advance(1)
+    patience.begin("b")
+    patience.begin("a")  # has begun already
+    bench.clock.advance(1)
+    patience.begin("c")
+    patience.end("b")
+    patience.end("never")
+    assert (len(patience), late) == (2, [])
+    bench.clock.advance(3 + 2 * RESOLUTION)
+    assert late == ["a"]
+    bench.clock.advance(2)
+    assert (len(patience), late) == (0, ["a", "c"])
+    bench.clock.advance(10)
+    patience.begin("a")
+    bench.clock.advance(5 + 2 * RESOLUTION)
+    assert late == ["a", "c", "a"]
+
+
+def test_one_that_fails_keeps_none_from_its_end(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    late: list[int] = []
+
+    def fail(one: int) -> None:
+        late.append(one)
+        raise ValueError
+
+    patience: Patience[int] = Patience(bench.wheel, 5.0, fail)
+    patience.begin(1)
+    patience.begin(2)
+    bench.clock.advance(6)
+    assert late == [1, 2]
+    assert "a timer failed" in caplog.text
+
+
+def test_so_many_that_others_have_their_turn_between_them(bench: Bench) -> None:
+    late: list[int] = []
+    patience: Patience[int] = Patience(bench.wheel, 5.0, late.append)
+    for number in range(1300):
+        patience.begin(number)
+    bench.clock.advance(5 + RESOLUTION)
+    at_once = len(late)
+    bench.clock.advance(1)
+    assert 0 < at_once < 1300
+    assert late == list(range(1300))

@@ -46,6 +46,35 @@ def test_known_lines_are_not_read_again() -> None:
     assert third.fields.headers == {"host": "b"}
 
 
+STAMPED = b"GET /socket.io/?EIO=4&t=%b&sid=x HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+def test_a_head_with_another_stamp_is_the_same() -> None:
+    reader = HeadReader(TARGET)
+    first = reader.read(STAMPED % b"1")
+    assert first is not None
+    for stamp in (b"1", b"abc", b"P-8_.z", b"x" * 64, b"1"):
+        data = STAMPED % stamp
+        head = reader.read(data + b"rest")
+        assert head is not None
+        assert head is first
+        assert (head.body, head.end) == (len(data), len(data))
+        assert head.query == f"EIO=4&t={stamp.decode()}&sid=x"
+
+
+@pytest.mark.parametrize(
+    "stamp", [b"", b"%41", b"a=b", b"a&t=b", b"x" * 65, b"a&sid=y", b"a#", b"a b", b"\xe9", b"a+"]
+)
+def test_what_is_no_stamp_is_read_anew(stamp: bytes) -> None:
+    reader = HeadReader(TARGET)
+    first = reader.read(STAMPED % b"1")
+    head, expected = reader.read(STAMPED % stamp), read(STAMPED % stamp)
+    assert head is not first
+    assert (head is None) is (expected is None)
+    if head is not None and expected is not None:
+        assert (head.query, head.fields.pairs) == (expected.query, expected.fields.pairs)
+
+
 def test_names_are_not_remembered_for_ever() -> None:
     for number in range(1000):
         read(START + b"X-%d: 1\r\n\r\n" % number)
@@ -93,6 +122,9 @@ _PIECES = [
         b"POST ",
         b"/socket.io/?",
         b"EIO=4",
+        b"GET /socket.io/?EIO=4&t=",
+        b"&sid=x",
+        b"&sid=x HTTP/1.1\r\nHost: a",
         b"#",
         b" ",
         b"  ",
@@ -140,7 +172,10 @@ def test_what_is_read_the_full_parser_reads_alike(lines: bytes, method: bytes) -
         lines + b"\r\n\r\n",
         method + START[3:-2] + lines + b"\r\n\r\n",
     ):
-        head = read(data)
+        reader = HeadReader(TARGET)
+        reader.read(STAMPED % b"1")
+        head = reader.read(data)
+        assert (head is None) is (read(data) is None)
         if head is None:
             continue
         parsed = Parsed(data[: head.body])
@@ -153,6 +188,7 @@ def test_what_is_read_the_full_parser_reads_alike(lines: bytes, method: bytes) -
 
 
 def test_clients_share_equal_lines_but_no_secrets() -> None:
+    request_head._lines.clear()  # it begins anew when it is full of what other tests have sent
     lines = b"Host: a:1\r\nCookie: sid=secret\r\nSec-WebSocket-Protocol: x\r\n\r\n"
     one, other = read(START + lines), read(START + lines)
     assert one is not None

@@ -75,8 +75,10 @@ def check_middleware(middleware: Callable[..., Any], options: Mapping[str, Any])
         signature.bind(None, **options)
 
 
-def check_room(request: Request, limits: Limits, closing: bool, sessions: int, of_address: int) -> None:
-    """Whether there is room for one session more, of ``sessions`` in all and ``of_address`` from the same address.
+def check_room(
+    request: Request, limits: Limits, closing: bool, sessions: int, addresses: Mapping[str, int]
+) -> None:
+    """Whether there is room for one session more, of ``sessions`` in all, and so many from each address.
 
     Raises:
         RequestRefused: there is not, or the server is closing.
@@ -84,5 +86,5 @@ def check_room(request: Request, limits: Limits, closing: bool, sessions: int, o
     if closing or (limits.max_sessions is not None and sessions >= limits.max_sessions):
         raise RequestRefused(BAD_REQUEST, {"name": "TOO_MANY_SESSIONS"}, request, 503)
     each = limits.max_sessions_per_address
-    if each is not None and of_address >= each:
+    if each is not None and addresses.get(request.address, 0) >= each:
         raise RequestRefused(BAD_REQUEST, {"name": "TOO_MANY_SESSIONS_PER_ADDRESS"}, request, 429)

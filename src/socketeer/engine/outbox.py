@@ -33,10 +33,11 @@ class Outbox:
         """Everything queued, in order; the outbox is empty afterwards."""
         messages, self._messages = self._messages, []
         self.held = 0
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        if self._waiters:
+            waiters, self._waiters = self._waiters, []
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
         return messages
 
     async def drained(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, TypeVar
 
@@ -52,11 +51,13 @@ class EngineServer(Emitter):
     a session is handed over to its transport.
 
     Attributes:
+        addresses: how many sessions each address has.
         generate_id: gives each session its id, from the handshake's request; a plain function or an
             ``async def`` of one's own may be put there. Its ids are text, and each is given once. In a
             cluster they must begin with :attr:`node_id`, or clients need sticky sessions.
         relay: reaches the nodes that own other sessions; None where there are no others.
         middlewares: what :meth:`use` has been given, the outermost first.
+        tells_headers: whether somebody listens to ``headers`` or ``initial_headers``.
     """
 
     events: ClassVar = frozenset(
@@ -64,7 +65,6 @@ class EngineServer(Emitter):
     )
 
     __slots__ = (
-        "_addresses",
         "_closing",
         "_cors",
         "_departed",
@@ -75,11 +75,13 @@ class EngineServer(Emitter):
         "_watcher",
         "_wheel",
         "_wheel_loop",
+        "addresses",
         "generate_id",
         "middlewares",
         "options",
         "relay",
         "sessions",
+        "tells_headers",
     )
 
     def __init__(self, options: EngineOptions, make_handler: Callable[[Session], SessionHandler]) -> None:
@@ -88,7 +90,7 @@ class EngineServer(Emitter):
         self.sessions: dict[str, Session] = {}
         self._make_handler = make_handler
         self._cors = cors_policy(options.cors)
-        self._addresses: Counter[str] = Counter()
+        self.addresses: dict[str, int] = {}
         self._closing = False
         self._departed = Departed()
         self._forgets = self._forget
@@ -97,6 +99,7 @@ class EngineServer(Emitter):
         self.generate_id: Callable[[Request], str | Awaitable[str]] = self._ids
         self.relay: Relay | None = None
         self.middlewares: tuple[tuple[Middleware, dict[str, Any]], ...] = ()
+        self.tells_headers = False
         self._watcher: Emitter | None = None
         self._origins = OriginWarnings()
         self._wheel: TimerWheel | None = None
@@ -189,7 +192,7 @@ class EngineServer(Emitter):
     async def _route(self, request: Request) -> Response:
         session = await self._check(request, websocket=False)
         if session is None:
-            return await self._handshake(request)
+            return self.open_polling(request)
         if isinstance(session, Elsewhere):
             return await session.relay.request(request)
         return await self._answer(session, request)
@@ -232,11 +235,12 @@ class EngineServer(Emitter):
             return await transport.receive(request)
         return Response(500)
 
-    async def _handshake(self, request: Request) -> Response:
+    def open_polling(self, request: Request) -> Response:
+        """Begin a session on long-polling; the answer to its handshake, which has been let in."""
         session = self._new_session(request)
         polling = PollingTransport(session) if session.protocol == 4 else polling_v3(session)
         self._open(session, polling, self._upgrades())
-        response = await polling.poll(request)
+        response = polling.answer(request)
         if self.options.cookie is not None:
             cookie = session_cookie(self.options.cookie, session.id)
             if cookie is not None:
@@ -278,7 +282,7 @@ class EngineServer(Emitter):
 
     def open_websocket(self, request: Request, session: Session | Passage | None, carrier: Carrier) -> None:
         """The handshake that :meth:`admit` accepted has been answered, and ``carrier`` is open."""
-        if isinstance(session, Passage):
+        if session is not None and isinstance(session, Passage):
             session.open(carrier)
             return
         base64 = "b64" in request.params
@@ -326,8 +330,7 @@ class EngineServer(Emitter):
         if session is None:
             await ask_allow_request(self.options.allow_request, request)
             check_version(request, self.options.allow_eio3)
-            connected = len(self.sessions), self._addresses[request.address]
-            check_room(request, self.options.limits, self._closing, *connected)
+            check_room(request, self.options.limits, self._closing, len(self.sessions), self.addresses)
             # Before a WebSocket's handshake is answered: afterwards nobody can be told of a failure.
             await self._ids.choose(self.generate_id, request, self.sessions)
         return session
@@ -344,7 +347,8 @@ class EngineServer(Emitter):
         if self._watcher is not None:
             session.watch(self._watcher)
         self.sessions[sid] = session
-        self._addresses[request.address] += 1
+        address = request.address
+        self.addresses[address] = self.addresses.get(address, 0) + 1
         return session
 
     def _open(
@@ -364,11 +368,14 @@ class EngineServer(Emitter):
         if self.relay is not None:
             self._departed.add(session)
         address = session.request.address
-        self._addresses[address] -= 1
-        if self._addresses[address] <= 0:
-            del self._addresses[address]
+        left = self.addresses.get(address, 0) - 1
+        if left > 0:
+            self.addresses[address] = left
+        else:
+            self.addresses.pop(address, None)
 
     def _listeners_changed(self) -> None:
+        self.tells_headers = self.listens("headers", "initial_headers")
         watcher = self if self.listens("drain", "flush") else None
         if watcher is not self._watcher:
             self._watcher = watcher

@@ -62,7 +62,7 @@ class SessionIds:
     def take(self, request: Request) -> str:
         """The id of the session that begins: the one that has been chosen, or a new one."""
         if request.sid is None:
-            return self(request)
+            return generate_id_of(self.node_id) if self.node_id else generate_id()
         self._promised.pop(request.sid, None)
         return request.sid
 

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 log = logging.getLogger("socketeer")
 
@@ -79,12 +79,17 @@ def _nothing() -> None:
 
 
 class TimerWheel:
-    """Runs timers. All calls come from the thread of its clock."""
+    """Runs timers. All calls come from the thread of its clock.
 
-    __slots__ = ("_buckets", "_clock", "_next", "_ticks", "_wake_up")
+    Attributes:
+        time: the clock's time; its own method, as it is asked often.
+    """
+
+    __slots__ = ("_buckets", "_clock", "_next", "_ticks", "_wake_up", "time")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self.time: Final[Callable[[], float]] = clock.time
         self._buckets: dict[int, dict[Timer | Deadline, None]] = {}
         self._ticks: list[int] = []
         """A heap of the buckets' numbers, each of them once."""
@@ -92,10 +97,6 @@ class TimerWheel:
         """The bucket that the clock will wake us for; -1 for none."""
         self._wake_up: WakeUp | None = None
         """What the clock gave us for it."""
-
-    def time(self) -> float:
-        """The clock's time."""
-        return self._clock.time()
 
     def set(self, timer: Timer | Deadline, delay: float, grain: int = 1) -> None:
         """Fire ``timer`` once, in ``delay`` seconds; a timer already set is moved.
@@ -105,7 +106,8 @@ class TimerWheel:
         """
         if timer.tick >= 0:
             self.clear(timer)
-        tick = int((self._clock.time() + delay) / RESOLUTION) + 1
+        time = self.time  # a name first: calling a slot's content at once is slow in Python 3.11
+        tick = int((time() + delay) / RESOLUTION) + 1
         if grain > 1:
             tick += -tick % grain
         bucket = self._buckets.get(tick)
@@ -135,7 +137,7 @@ class TimerWheel:
     def _run(self) -> None:
         self._next, self._wake_up = -1, None
         # Loops round a wake-up to their own resolution, so it may come a millisecond early.
-        now = int((self._clock.time() + 0.001) / RESOLUTION)
+        now = int((self.time() + 0.001) / RESOLUTION)
         left = _AT_ONCE
         while self._ticks and (self._ticks[0] <= now or not self._buckets[self._ticks[0]]):
             tick = self._ticks[0]
@@ -156,6 +158,55 @@ class TimerWheel:
             self.clear(timer)
             try:
                 timer.callback()
+            except Exception:
+                log.exception("a timer failed")
+
+
+T = TypeVar("T")
+
+
+class Patience(Generic[T]):
+    """Deadlines that are all equally far away, so that the oldest is the next: one timer for all, and none for each.
+
+    For what begins often and ends in time nearly always.
+    """
+
+    __slots__ = ("_delay", "_due", "_late", "_timer", "wheel")
+
+    def __init__(self, wheel: TimerWheel, delay: float, late: Callable[[T], None]) -> None:
+        self.wheel: Final = wheel
+        self._delay = delay
+        self._late = late
+        self._due: dict[T, float] = {}
+        self._timer = Timer(self._look)
+
+    def __len__(self) -> int:
+        return len(self._due)
+
+    def begin(self, one: T) -> None:
+        """``late(one)`` is called after the delay; where it has begun already, nothing changes."""
+        if one in self._due:
+            return
+        self._due[one] = self.wheel.time() + self._delay
+        if self._timer.tick < 0:
+            self.wheel.set(self._timer, self._delay)
+
+    def end(self, one: T) -> None:
+        """It is not, if it has not been yet."""
+        self._due.pop(one, None)
+
+    def _look(self) -> None:
+        now = self.wheel.time() + RESOLUTION / 2
+        left = _AT_ONCE
+        while self._due:
+            one, due = next(iter(self._due.items()))
+            if due > now or not left:
+                self.wheel.set(self._timer, max(0.0, due - now))
+                return
+            left -= 1
+            del self._due[one]
+            try:
+                self._late(one)
             except Exception:
                 log.exception("a timer failed")
 

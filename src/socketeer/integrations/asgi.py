@@ -111,6 +111,11 @@ class SocketeerApp:
         """The server's path, without a slash at its end."""
         return self._path
 
+    @property
+    def compresses(self) -> bool:
+        """Whether WebSocket messages may be compressed, where a client offers it."""
+        return self._codecs is not None
+
     async def end_sessions(self) -> None:
         """For a web server, before it waits for its requests to end: a poll may wait as long as a heartbeat."""
         await self._io.end_sessions()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from socketeer.engine.carriers.base import Carrier
-from socketeer.engine.carriers.choice import carrier_name
+from socketeer.engine.carriers.choice import CarrierName
 from socketeer.engine.carriers.deflate import DeflateCarrier
 from socketeer.engine.carriers.lane import BUILT
 from socketeer.engine.carriers.picows import Flusher, PicowsCarrier, feed, take_over
@@ -98,19 +98,12 @@ if BUILT or TYPE_CHECKING:
     class TakenOverLane(lane.LaneCarrier):
         """A connection of uvicorn's that the native lane serves, counted as the others are."""
 
-        __slots__ = ("_connections",)
+        __slots__ = ("connections",)
 
-        def __init__(
-            self, options: EngineOptions, loop: asyncio.AbstractEventLoop, connections: set[Any]
-        ) -> None:
-            super().__init__(
-                lane.lane_of(loop), options.max_http_buffer_size, options.limits, options.backpressure
-            )
-            self._connections = connections
-            connections.add(self)
+        connections: set[Any]
 
         def _gone(self) -> None:
-            self._connections.discard(self)
+            self.connections.discard(self)
 
         def shutdown(self) -> None:
             """As :meth:`_Counted.shutdown`."""
@@ -123,7 +116,7 @@ if BUILT or TYPE_CHECKING:
 class HandOver:
     """A connection whose WebSocket handshake is about to be answered."""
 
-    __slots__ = ("_connections", "_early", "_key", "_loop", "_subprotocols", "_transport")
+    __slots__ = ("_carrier", "_connections", "_early", "_key", "_loop", "_subprotocols", "_transport")
 
     def __init__(
         self,
@@ -133,6 +126,7 @@ class HandOver:
         key: str,
         subprotocols: str | None,
         early: bytes,
+        carrier: CarrierName,
     ) -> None:
         self._transport = transport
         self._loop = loop
@@ -143,6 +137,7 @@ class HandOver:
         """What the client offers; it gets the first."""
         self._early = early
         """What it has sent behind its handshake."""
+        self._carrier = carrier
 
     def __call__(
         self,
@@ -155,7 +150,7 @@ class HandOver:
         transport, early = self._transport, self._early
         if self._subprotocols is not None:
             headers = [*headers, ("Sec-WebSocket-Protocol", self._subprotocols.split(",")[0].strip())]
-        if codec is None and carrier_name() == "lane" and lane.can_take_over(transport):
+        if codec is None and self._carrier == "lane" and lane.can_take_over(transport):
             taken = self._take_lane(options, headers)
             if taken is not None:
                 _begin(taken, ready)
@@ -174,7 +169,10 @@ class HandOver:
 
     def _take_lane(self, options: EngineOptions, headers: list[tuple[str, str]]) -> TakenOverLane | None:
         """The lane's carrier for this connection; None where the system has no descriptor left for it."""
-        carrier = TakenOverLane(options, self._loop, self._connections)
+        size, limits, backpressure = options.max_http_buffer_size, options.limits, options.backpressure
+        carrier = TakenOverLane(lane.lane_of(self._loop), size, limits, backpressure)
+        carrier.connections = self._connections
+        self._connections.add(carrier)
         try:
             lane.take_over(self._transport, carrier, self._key, headers, self._early)
         except OSError as error:

@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from http import HTTPStatus
 
-from socketeer.engine.http.message import Response
+from socketeer.engine.http.message import KnownHeaders, Response
 
 # What would end a line, or is none of a header's business: as uvicorn, we do not send it.
 _BAD_NAME = re.compile('[\x00-\x1f\x7f()<>@,;:\\[\\]={} \t\\\\"]')
@@ -43,6 +43,34 @@ def encode_answer(
     return b"".join(pieces), keep_alive
 
 
+class _Beginning:
+    """A 200 with the headers that a server puts into every answer. They stay the same for a second."""
+
+    __slots__ = ("lines", "pairs")
+
+    def __init__(self, pairs: list[tuple[bytes, bytes]]) -> None:
+        self.pairs = pairs
+        self.lines = _status_line(200) + b"".join([b"%b: %b\r\n" % pair for pair in pairs])
+
+
+def encode_known(
+    known: KnownHeaders, body: bytes, common: list[tuple[bytes, bytes]], keep_alive: bool
+) -> bytes:
+    """A 200 of which the headers are known, as :func:`encode_answer` writes it.
+
+    Raises:
+        ValueError: a header that cannot be sent.
+    """
+    lines = known.written
+    if lines is None:
+        lines = known.written = _lines.__wrapped__(tuple(known.headers.items()))
+    beginning = _beginnings[0]
+    if beginning.pairs != common:
+        beginning = _beginnings[0] = _Beginning(list(common))
+    last = b"" if keep_alive else b"connection: close\r\n"
+    return b"%b%bcontent-length: %d\r\n%b\r\n%b" % (beginning.lines, lines, len(body), last, body)
+
+
 def encode_refusal(status: int, body: bytes, date: str) -> bytes:
     """The answer to a WebSocket handshake that is refused, as the ``websockets`` library writes it for uvicorn."""
     return (
@@ -69,3 +97,7 @@ def _lines(headers: tuple[tuple[str, str], ...]) -> bytes:
         if _BAD_NAME.search(name) or _BAD_VALUE.search(value):
             raise ValueError(f"no HTTP header: {name!r}: {value!r:.100}")
     return "".join([f"{name.lower()}: {value}\r\n" for name, value in headers]).encode("latin-1")
+
+
+_beginnings = [_Beginning([])]
+"""The last one."""

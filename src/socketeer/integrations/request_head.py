@@ -10,12 +10,16 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from socketeer.engine.at_once import Terms
+from socketeer.engine.http.message import USUAL_QUERY
+
 #: Bytes of a head, and lines: longer ones are left to the full parser, and few are.
 _MAX_HEAD: Final = 8192
 _MAX_LINES: Final = 64
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
+_STAMP = re.compile(rb"[0-9A-Za-z._-]{1,64}(?=[& ])")
 _LAST = " HTTP/1.1"
 
 #: Header names as they are written, and in lower case. It has an end: names are the client's to choose.
@@ -38,9 +42,6 @@ _ITS_OWN: Final = frozenset(
         "x-forwarded-for",
     }
 )
-
-#: The query of nearly every WebSocket handshake: one string for all.
-_USUAL_QUERY: Final = "EIO=4&transport=websocket"
 
 _UPGRADES = frozenset({"upgrade", "keep-alive, upgrade", "keep-alive,upgrade"})
 #: Headers that change how the rest of the connection is read.
@@ -70,21 +71,79 @@ class Fields:
 
 
 class RequestHead:
-    """A whole head, and where in what was received the body begins."""
+    """A whole head, and where in what was received the body begins and ends.
 
-    __slots__ = ("body", "fields", "method", "query")
+    Clients that poll send the same one each time, but for a stamp by which they get round caches, the parameter ``t``. So one
+    object may stand for many requests, one after the other.
+    """
 
-    def __init__(self, method: str, query: str, fields: Fields, body: int) -> None:
+    __slots__ = (
+        "_before",
+        "_behind",
+        "_query",
+        "_stamp",
+        "_start",
+        "block",
+        "body",
+        "end",
+        "fields",
+        "method",
+        "terms",
+    )
+
+    def __init__(
+        self, method: str, query: str, fields: Fields, text: bytes, start: int, block: bytes
+    ) -> None:
         self.method = method
-        self.query = query
         self.fields = fields
-        self.body = body
+        self.block = block
+        """Its header lines."""
+        self.body = len(text)
+        self.end = self.body + fields.length
+        self.terms: Terms | None = None
+        """What the engine has found out about it. The stamp makes no difference there."""
+        self._query: str | None = query
+        self._start = start
+        """Where the query begins."""
+        self._before, self._stamp, self._behind = text, b"", b""
+        """All of it, or what is before the stamp, the stamp, and what is behind."""
+        if "&t=" in query:
+            self._part(text)
+
+    def _part(self, text: bytes) -> None:
+        before, mark, rest = text.partition(b"&t=")
+        found = _STAMP.match(rest)
+        if found is not None:
+            self._before, self._stamp, self._behind = before + mark, found[0], rest[found.end() :]
+
+    def begins(self, data: bytes) -> bool:
+        """Whether ``data`` begins with this head, perhaps with another stamp; then it is the head of that."""
+        before = self._before
+        if not data.startswith(before):
+            return False
+        behind = self._behind
+        if behind:
+            found = _STAMP.match(data, len(before))
+            if found is None or not data.startswith(behind, found.end()):
+                return False
+            self._stamp, self._query = found[0], None
+            self.body = found.end() + len(behind)
+            self.end = self.body + self.fields.length
+        return True
+
+    @property
+    def query(self) -> str:
+        """The query string."""
+        if self._query is None:
+            text = self._before + self._stamp + self._behind
+            self._query = text[self._start : text.find(b" ", self._start)].decode("ascii")
+        return self._query
 
 
 class HeadReader:
     """Reads the heads that come over one connection, for one path.
 
-    A client that polls sends the same header lines again and again, so those of the last GET and of the last POST
+    A client that polls sends the same ones again and again, or with another time stamp, so the last GET and the last POST
     are remembered.
     """
 
@@ -92,11 +151,17 @@ class HeadReader:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._get: tuple[bytes, Fields] | None = None
-        self._post: tuple[bytes, Fields] | None = None
+        self._get: RequestHead | None = None
+        self._post: RequestHead | None = None
 
     def read(self, data: bytes) -> RequestHead | None:
         """The head at the beginning of ``data``; None leaves it to the full parser."""
+        known = self._get if data[:1] == b"G" else self._post
+        if known is not None and known.begins(data):
+            return known
+        return self._read(data, known)
+
+    def _read(self, data: bytes, known: RequestHead | None) -> RequestHead | None:
         if not data.startswith(self._target.prefixes):
             return None
         line = data.find(b"\r\n", 0, _MAX_HEAD)
@@ -104,29 +169,30 @@ class HeadReader:
         if line < 0 or end <= line:
             return None
         is_get = data[0] == 71
-        known = self._get if is_get else self._post
+        start = self._target.lengths[is_get]
         block = data[line + 2 : end]
-        if known is not None and known[0] == block:
-            fields = known[1]
+        if known is not None and known.block == block:
+            fields = known.fields
         else:
             read = _read_fields(block)
             if read is None or (is_get and read.length) or (read.upgrade and not is_get):
                 return None
             fields = read
-            if is_get:
-                self._get = (block, fields)
-            else:
-                self._post = (block, fields)
         try:
-            rest = data[self._target.lengths[is_get] : line].decode("ascii")
+            rest = data[start:line].decode("ascii")
         except UnicodeDecodeError:
             return None
         query = rest[: -len(_LAST)]
         if not rest.endswith(_LAST) or not query.isprintable() or " " in query or "#" in query:
             return None
-        if query == _USUAL_QUERY:
-            query = _USUAL_QUERY
-        return RequestHead("GET" if is_get else "POST", query, fields, end + 4)
+        if query == USUAL_QUERY:
+            query = USUAL_QUERY  # one string for all
+        head = RequestHead("GET" if is_get else "POST", query, fields, data[: end + 4], start, block)
+        if is_get:
+            self._get = head
+        else:
+            self._post = head
+        return head
 
 
 class Target:

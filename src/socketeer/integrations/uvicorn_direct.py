@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import weakref
 from collections.abc import Callable, Coroutine, Sequence
 from contextvars import Context, copy_context
 from typing import Any, Final
@@ -16,8 +15,9 @@ from urllib.parse import quote
 
 from uvicorn.config import Config
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
-from uvicorn.protocols.utils import get_remote_addr, is_ssl
+from uvicorn.protocols.utils import get_remote_addr
 
+from socketeer.engine.carriers.choice import CarrierName, carrier_name
 from socketeer.engine.http.message import Request, Response
 from socketeer.integrations.asgi import CLOSERS, SocketeerApp
 from socketeer.integrations.request_head import RequestHead, Target, is_plain
@@ -26,16 +26,16 @@ access_log: Final = logging.getLogger("uvicorn.access")
 
 Address = tuple[str, int]
 
-_known: weakref.WeakKeyDictionary[Config, Direct | None] = weakref.WeakKeyDictionary()
+_KEY: Final = "socketeer.direct"
 
 
 def direct_of(config: Config) -> Direct | None:
-    """The short way for what a uvicorn serves; None where there is none."""
-    try:
-        return _known[config]
-    except KeyError:
-        direct = _known[config] = _find(config)
-        return direct
+    """The short way for what a uvicorn serves, kept with its configuration; None where there is none."""
+    kept: dict[str, Any] = vars(config)
+    if _KEY not in kept:
+        kept[_KEY] = _find(config)
+    direct: Direct | None = kept[_KEY]
+    return direct
 
 
 def _find(config: Config) -> Direct | None:
@@ -54,8 +54,11 @@ class Peer:
     __slots__ = ("client", "secure")
 
     def __init__(self, transport: asyncio.Transport) -> None:
-        self.client: Address | None = get_remote_addr(transport)
-        self.secure = is_ssl(transport)
+        # What loops remember anyway: uvicorn's own function asks the system.
+        name: Any = transport.get_extra_info("peername")
+        known = type(name) is tuple and type(name[0]) is str
+        self.client: Address | None = (name[0], int(name[1])) if known else get_remote_addr(transport)
+        self.secure = transport.get_extra_info("sslcontext") is not None
 
 
 class Direct:
@@ -66,10 +69,22 @@ class Direct:
         self.engine = app.engine
         self.target = Target(app.path)
         self.handle: Callable[[Request], Coroutine[Any, Any, Response]] = app.engine.handle
+        self._carrier: CarrierName | None = None
         self._path = f"{app.path}/"
         self._proxied = None if proxied is None else _Proxied(proxied)
         self.context: Callable[[], Context] = Context if fresh else copy_context
         """In which context a request is handled: uvicorn's ``reset_contextvars`` asks for an empty one."""
+
+    @property
+    def carrier(self) -> CarrierName:
+        """What serves its WebSockets: the environment is asked once, for it takes as long as much of a handshake.
+
+        Raises:
+            OptionError: the environment asks for one that there is not.
+        """
+        if self._carrier is None:
+            self._carrier = carrier_name()
+        return self._carrier
 
     def meet(self, transport: asyncio.Transport, state: dict[str, Any]) -> Peer:
         """The first request of a connection has come."""

@@ -23,19 +23,13 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from socketeer.engine.at_once import handle_at_once
-from socketeer.engine.http.message import Response
-from socketeer.integrations.http_answer import encode_answer
-from socketeer.integrations.request_head import HeadReader
-from socketeer.integrations.uvicorn_direct import (
-    Direct,
-    DirectRequest,
-    Peer,
-    access_log,
-    direct_of,
-    write_access,
-)
-from socketeer.integrations.uvicorn_websocket import WebSocketProtocol
+from socketeer.engine.at_once import handle_at_once, open_at_once, terms_of
+from socketeer.engine.http.message import KnownHeaders, Response
+from socketeer.integrations.http_answer import encode_answer, encode_known
+from socketeer.integrations.request_head import HeadReader, RequestHead
+from socketeer.integrations.uvicorn_direct import Direct, DirectRequest, Peer, access_log, write_access
+from socketeer.integrations.uvicorn_site import site_of
+from socketeer.integrations.uvicorn_websocket import WebSocketProtocol, shake_at_once
 from socketeer.messaging.eager import start
 from socketeer.options import Limits
 
@@ -65,6 +59,34 @@ class HttpProtocol(HttpToolsProtocol):
 
     header_timeout = Limits().header_timeout
 
+    # What most connections never change stands here: there is a new one for each WebSocket.
+    transport: asyncio.Transport = None  # type: ignore[assignment]
+    timeout_keep_alive_task: Any = None
+    cycle: Any = None
+    _parser_made = False
+    _write_paused = False
+    _peer: Peer | None = None
+    _head: RequestHead | None = None
+    """Of the request that is being answered."""
+    _body = b""
+    _request: DirectRequest | None = None
+    _keep_alive = True
+    _gone: Callable[[], None] | None = None
+    """While a poll waits: to be called if its client goes."""
+    _lost: asyncio.Future[None] | None = None
+    """While a request waits: resolved when its client goes."""
+    _rest = b""
+    """What has come behind the request that is being answered."""
+    _awaited = True
+    """Whether a head has to come in time."""
+    _idle_timer: asyncio.TimerHandle | None = None
+    _due = 0.0
+    """When the next request has to have begun."""
+    _messages = 0
+    """Requests that uvicorn's parser has begun and not ended."""
+    _in_headers = True
+    _piece = b""
+
     def __init__(
         self,
         config: Config,
@@ -73,40 +95,17 @@ class HttpProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         # uvicorn's own __init__ is called by `_parse`, where its parser is needed.
-        if not config.loaded:
-            config.load()
+        site = site_of(config, self.header_timeout)
         self.config = config
         self.server_state = server_state
         self.app_state = app_state
         self.connections = server_state.connections
         self.loop = _loop or asyncio.get_running_loop()
-        self.transport: asyncio.Transport = None  # type: ignore[assignment]
-        self.timeout_keep_alive_task: Any = None
-        self.cycle: Any = None
+        self._site = site
+        self._direct = site.direct
+        self._heads = None if site.direct is None else HeadReader(site.direct.target)
+        self._patience = site.patience(self.loop)
         self._phase = _READY
-        self._parser_made = False
-        self._write_paused = False
-        self._direct: Direct | None = direct_of(config)
-        self._heads = None if self._direct is None else HeadReader(self._direct.target)
-        ws = config.ws_protocol_class
-        self._websocket = ws if isinstance(ws, type) and issubclass(ws, WebSocketProtocol) else None
-        self._peer: Peer | None = None
-        self._request: DirectRequest | None = None
-        self._keep_alive = True
-        self._gone: Callable[[], None] | None = None
-        """While a poll waits: to be called if its client goes."""
-        self._lost: asyncio.Future[None] | None = None
-        """While a request waits: resolved when its client goes."""
-        self._rest = b""
-        """What has come behind the request that is being answered."""
-        self._timer: asyncio.TimerHandle | None = None
-        self._idle_timer: asyncio.TimerHandle | None = None
-        self._due = 0.0
-        """When the next request has to have begun."""
-        self._messages = 0
-        """Requests that uvicorn's parser has begun and not ended."""
-        self._in_headers = True
-        self._piece = b""
 
     # --- the connection -------------------------------------------------------------------------
 
@@ -114,7 +113,7 @@ class HttpProtocol(HttpToolsProtocol):
         """The first request has to come."""
         self.transport = transport  # type: ignore[assignment]
         self.connections.add(self)
-        self._timer = self.loop.call_later(self.header_timeout, self.transport.abort)
+        self._patience.begin(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has ended."""
@@ -180,41 +179,58 @@ class HttpProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return True
         fields = head.fields
-        end = head.body + fields.length
+        end = head.end
         if len(data) < end:
             return False
-        websocket = self._websocket if fields.upgrade else None
+        websocket = self._site.websocket
         if fields.upgrade and websocket is None:
             return False
         if self._peer is None:
             self._peer = direct.meet(self.transport, self.app_state)
-        if self._timer is not None:
+        if self._awaited:
             self._disarm()
-        if websocket is not None:
-            request = direct.request(head, self._peer, None)
-            self._shake(websocket, direct, request, data[end:])
+        if fields.upgrade and websocket is not None:
+            self._shake(websocket, direct, direct.request(head, self._peer, None), data[end:])
             return True
-        request = direct.request(head, self._peer, data[head.body : end])
-        request.disconnected = self._disconnected
         self._phase = Phase.ANSWERING
-        self._request = request
+        self._head = head
+        self._body = data[head.body : end]
         self._keep_alive = fields.keep_alive
         self._rest = data[end:]
-        direct.context().run(self._answer, direct, request)
+        direct.context().run(self._answer, direct, head)
         return True
 
-    def _answer(self, direct: Direct, request: DirectRequest) -> None:
+    def _answer(self, direct: Direct, head: RequestHead) -> None:
         try:
-            if not handle_at_once(direct.engine, request, self):
-                task, response = start(direct.handle(request))
-                if task is None:
-                    self.reply(response)
-                else:
-                    self.server_state.tasks.add(task)
-                    task.add_done_callback(self._finished)
+            terms = head.terms
+            if terms is None:
+                terms = head.terms = terms_of(direct.engine, self.request())
+            if terms is None or not handle_at_once(direct.engine, terms, self._body, self):
+                self._handle(direct, self.request())
         except Exception:
             log.exception("a request has failed")
             self.reply(_ERROR)
+
+    def _handle(self, direct: Direct, request: DirectRequest) -> None:
+        response = open_at_once(direct.engine, request)
+        if response is not None:
+            self.reply(response)
+            return
+        request.disconnected = self._disconnected
+        task, response = start(direct.handle(request))
+        if task is None:
+            self.reply(response)
+        else:
+            self.server_state.tasks.add(task)
+            task.add_done_callback(self._finished)
+
+    def request(self) -> DirectRequest:
+        """What is being answered, for who wants to look at it."""
+        if self._request is None:
+            if self._direct is None or self._head is None or self._peer is None:
+                raise RuntimeError("there is no request")
+            self._request = self._direct.request(self._head, self._peer, self._body)
+        return self._request
 
     async def _disconnected(self) -> None:
         """Wait until the client has gone."""
@@ -234,19 +250,33 @@ class HttpProtocol(HttpToolsProtocol):
 
     def reply(self, response: Response) -> None:
         """Send the answer to the request that was read last."""
-        request, self._request = self._request, None
-        self._gone = None
-        transport = self.transport
-        if request is None or transport.is_closing():
-            return
+        common = self.server_state.default_headers
         try:
-            data, keep_alive = encode_answer(response, self.server_state.default_headers, self._keep_alive)
+            data, keep_alive = encode_answer(response, common, self._keep_alive)
         except ValueError as error:
             log.error("a request is answered 500: %s", error)  # noqa: TRY400 - one line
             response = _ERROR
-            data, keep_alive = encode_answer(response, self.server_state.default_headers, False)
-        if access_log.isEnabledFor(logging.INFO):
-            write_access(request, response.status)
+            data, keep_alive = encode_answer(response, common, False)
+        self._send(data, response.status, keep_alive)
+
+    def reply_known(self, known: KnownHeaders, body: bytes) -> None:
+        """The same, where the headers are known."""
+        try:
+            data = encode_known(known, body, self.server_state.default_headers, self._keep_alive)
+        except ValueError:
+            self.reply(Response(200, known.headers, body))
+        else:
+            self._send(data, 200, self._keep_alive)
+
+    def _send(self, data: bytes, status: int, keep_alive: bool) -> None:
+        transport = self.transport
+        answers = self._head is not None and not transport.is_closing()
+        if answers and access_log.isEnabledFor(logging.INFO):
+            write_access(self.request(), status)
+        self._head = self._request = self._gone = None
+        self._body = b""
+        if not answers:
+            return
         transport.write(data)
         self.server_state.total_requests += 1
         self._phase = _READY
@@ -282,10 +312,12 @@ class HttpProtocol(HttpToolsProtocol):
     def _shake(
         self, kind: type[WebSocketProtocol], direct: Direct, request: DirectRequest, early: bytes
     ) -> None:
-        """A WebSocket handshake: the connection is the WebSocket protocol's from here on."""
+        """A WebSocket handshake: the connection is not ours from here on."""
         self.connections.discard(self)
         if self._idle_timer is not None:
             self._idle_timer.cancel()
+        if shake_at_once(direct, request, self.transport, self.loop, self.connections, early):
+            return
         protocol = kind(self.config, self.server_state, self.app_state, self.loop)
         self.transport.set_protocol(protocol)
         protocol.connection_made(self.transport)
@@ -300,8 +332,9 @@ class HttpProtocol(HttpToolsProtocol):
         self._piece = data
         super().data_received(data)
         self._piece = b""
-        if self._in_headers and self._timer is None and not self.transport.is_closing():
-            self._timer = self.loop.call_later(self.header_timeout, self.transport.abort)
+        if self._in_headers and not self._awaited and not self.transport.is_closing():
+            self._awaited = True
+            self._patience.begin(self)
         self._parsed()
 
     def _make_parser(self) -> None:
@@ -356,6 +389,5 @@ class HttpProtocol(HttpToolsProtocol):
         self._parsed()
 
     def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._awaited = False
+        self._patience.end(self)

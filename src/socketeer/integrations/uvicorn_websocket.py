@@ -14,13 +14,16 @@ import asyncio
 import logging
 from collections.abc import Callable
 from email.utils import formatdate
+from functools import partial
 from typing import Any, Final
 
 from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
+from socketeer.engine.at_once import admit_at_once
 from socketeer.engine.carriers.base import Carrier
+from socketeer.engine.carriers.choice import carrier_name
 from socketeer.engine.request import RequestRefused
 from socketeer.integrations.asgi import TAKE_OVER, Admission
 from socketeer.integrations.handover import HandOver
@@ -238,7 +241,35 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def _handing_over(self, key: str, subprotocols: str | None) -> HandOver:
         early, self._early = self._early, b""
         self.connections.discard(self)
-        return HandOver(self.transport, self.loop, self.connections, key, subprotocols, early)
+        carrier = carrier_name()
+        return HandOver(self.transport, self.loop, self.connections, key, subprotocols, early, carrier)
+
+
+def shake_at_once(
+    direct: Direct,
+    request: DirectRequest,
+    transport: asyncio.Transport,
+    loop: asyncio.AbstractEventLoop,
+    connections: set[Any],
+    early: bytes,
+) -> bool:
+    """Answer an ordinary handshake that is let in, as :meth:`WebSocketProtocol.shake` does; False has done nothing."""
+    engine, fields = direct.engine, request.fields
+    if direct.app.compresses and "sec-websocket-extensions" in fields:
+        return False
+    admitted = admit_at_once(engine, request)
+    if admitted is None:
+        return False
+    session, headers = admitted
+    key, subprotocols = fields["sec-websocket-key"], fields.get("sec-websocket-protocol")
+    try:
+        hand_over = HandOver(transport, loop, connections, key, subprotocols, early, direct.carrier)
+        ready = partial(engine.open_websocket, request, session)
+        hand_over(engine.options, list(headers.items()), None, ready)
+    except Exception:
+        log.exception("a WebSocket handshake has failed")
+        transport.close()
+    return True
 
 
 class _NoTransport:

@@ -12,6 +12,7 @@ from binascii import Error as Base64Error
 from binascii import a2b_base64
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -61,14 +62,22 @@ def open_packet(
     sid: str, upgrades: list[str], ping_interval: float, ping_timeout: float, max_payload: int
 ) -> Message:
     """The first packet of a session. The times are seconds here and milliseconds on the wire."""
+    rest = _behind_sid(tuple(upgrades), ping_interval, ping_timeout, max_payload)
+    return Message(b'0{"sid":%b,%b' % (orjson.dumps(sid), rest))
+
+
+@lru_cache(maxsize=64)
+def _behind_sid(
+    upgrades: tuple[str, ...], ping_interval: float, ping_timeout: float, max_payload: int
+) -> bytes:
+    """What the open packet says behind the id, which is the same for all sessions of a server."""
     handshake = {
-        "sid": sid,
         "upgrades": upgrades,
         "pingInterval": round(ping_interval * 1000),
         "pingTimeout": round(ping_timeout * 1000),
         "maxPayload": max_payload,
     }
-    return Message(b"0" + orjson.dumps(handshake))
+    return orjson.dumps(handshake)[1:]
 
 
 @dataclass(frozen=True, slots=True)

@@ -329,7 +329,8 @@ class Namespace(Broadcasting, SharedListening):
         """A socket has disconnected."""
         self.sockets.pop(socket_id, None)
         connection.left(self.name)
-        self.check_vacancy()
+        if self.when_vacant is not None:
+            self.check_vacancy()
 
     def _expect(self, more: int) -> None:
         """So many more clients (less, below 0) are looked for before they come in: the namespace is not vacant."""

@@ -6,13 +6,12 @@ https://socket.io/docs/v4/server-api/#server
 from __future__ import annotations
 
 from collections.abc import Awaitable, Collection, Mapping
-from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar, overload
 
 from socketeer.engine.server import EngineServer
 from socketeer.engine.session import Session
-from socketeer.engine.timers import Timer, TimerWheel
+from socketeer.engine.timers import Patience, TimerWheel
 from socketeer.errors import OptionError, PacketError
 from socketeer.messaging.connection import Connection, NamespaceSocket
 from socketeer.messaging.handlers import Function, HandlerTable, Payload
@@ -160,8 +159,8 @@ class BaseServer(Broadcasting, SharedListening):
         """Whether a loop runs and the adapters have been started."""
         self._namespaces: dict[str, Namespace] = {}
         self._parents = Parents(self, self._namespaces, self.options.cleanup_empty_child_namespaces)
-        self._idle: dict[Connection, Timer] = {}
-        """Connections that have joined no namespace yet, with the end of their patience."""
+        self._idle: Patience[Connection] | None = None
+        """With connections that have joined no namespace yet."""
         self.sockets = self.of("/")
         self._check_adapter()
         if allow_eio3:
@@ -314,12 +313,11 @@ class BaseServer(Broadcasting, SharedListening):
         if not self.started:
             self.start()
         connection = Connection(session, self.parser, self)
-        timer = self._idle[connection] = Timer(partial(self._no_namespace, connection))
-        session.wheel.set(timer, self.options.connect_timeout)
+        idle = self._idle
+        if idle is None or idle.wheel is not session.wheel:
+            idle = self._idle = Patience(session.wheel, self.options.connect_timeout, _no_namespace)
+        idle.begin(connection)
         return connection
-
-    def _no_namespace(self, connection: Connection) -> None:
-        connection.session.close(discard=True)
 
     def _join_main(self, session: Session) -> None:
         """A client of Socket.IO 2 is in ``/`` without asking."""
@@ -348,7 +346,7 @@ class BaseServer(Broadcasting, SharedListening):
 
     def on_connect(self, connection: Connection, nsp: str, data: Any) -> None:
         """A CONNECT packet has come."""
-        if is_v2(connection.session) and "?" in nsp:
+        if "?" in nsp and is_v2(connection.session):
             try:
                 nsp, data = parse_address(nsp)
             except ValueError as error:
@@ -369,13 +367,13 @@ class BaseServer(Broadcasting, SharedListening):
 
     def on_joined(self, connection: Connection) -> None:
         """A connection has joined a namespace: it may stay."""
-        timer = self._idle.pop(connection, None)
-        if timer is not None:
-            connection.session.wheel.clear(timer)
+        if self._idle is not None:
+            self._idle.end(connection)
 
     def on_connection_closed(self, connection: Connection, reason: str, description: str | None) -> None:  # noqa: ARG002
         """A connection has ended."""
-        self.on_joined(connection)
+        if self._idle is not None:
+            self._idle.end(connection)
 
     async def close(self) -> None:
         """Disconnect everybody with reason ``server shutting down`` and refuse new clients."""
@@ -390,3 +388,7 @@ class BaseServer(Broadcasting, SharedListening):
         for nsp in list(self._namespaces.values()):
             await nsp.adapter.close()
         await self._parents.settle()
+
+
+def _no_namespace(connection: Connection) -> None:
+    connection.session.close(discard=True)

@@ -11,6 +11,9 @@ from urllib.parse import parse_qsl
 #: Parameters of a query string that are read; more are a sign of abuse and refuse the request.
 MAX_QUERY_FIELDS = 256
 
+#: Of nearly every WebSocket handshake.
+USUAL_QUERY: Final = "EIO=4&transport=websocket"
+_USUAL: Final[Mapping[str, str]] = {"EIO": "4", "transport": "websocket"}
 _NOTHING: Final[frozenset[str]] = frozenset()
 
 
@@ -160,11 +163,17 @@ class Request:
 
     def _read_query(self) -> None:
         text = self.query_string
+        if text == USUAL_QUERY:
+            self.params, self.repeated = _USUAL, _NOTHING
+            return
         if "%" in text or "+" in text or text.count("&") >= MAX_QUERY_FIELDS:
             pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
         else:  # nothing to decode: the same, at a tenth of the price
-            parts = [part.partition("=") for part in text.split("&") if part]
-            pairs = [(name, value) for name, _, value in parts]
+            pairs = []
+            for part in text.split("&"):
+                if part:
+                    name, _, value = part.partition("=")
+                    pairs.append((name, value))
         query = dict(pairs)
         self.repeated = _NOTHING
         if len(query) != len(pairs):
@@ -199,3 +208,14 @@ class Response:
     body: bytes = b""
     streamed: bool = False
     """True sends no ``content-length``: the body goes out in chunks, as the official server's compressed ones."""
+
+
+class KnownHeaders:
+    """The headers of a 200 that many answers have. Nobody changes them, so who sends them may keep how they are written."""
+
+    __slots__ = ("headers", "written")
+
+    def __init__(self, headers: dict[str, str]) -> None:
+        self.headers: Final = headers
+        self.written: bytes | None = None
+        """By whoever sends them."""

@@ -20,10 +20,13 @@ from socketeer.protocol.frame import RECORD_SEPARATOR, Message
 TEXT: Final = "text/plain; charset=UTF-8"
 BINARY: Final = "application/octet-stream"
 _CLOSE_TYPE: Final = bytes((CLOSE,))
+#: The body of the answer to a POST.
+POSTED: Final = b"ok"
+_NO_LOOKING: Final = {"x-xss-protection": "0"}
 
 
 class Waiter(Protocol):
-    """A poll that waits: a future, or :class:`_Waiting`."""
+    """A poll that waits: a future, or :class:`PollWaiting`."""
 
     def done(self) -> bool:
         """Whether it is about to be answered."""
@@ -113,8 +116,7 @@ class PollingTransport:
     async def poll(self, request: Request) -> Response:
         """Answer a GET: at once if something is queued, otherwise when something is."""
         if self._waiter is not None:
-            self._session.fail("transport error", "overlap from client")
-            return Response(400)
+            return self._overlap()
         if not self._outbox and self._ended is None and self._session.state is not State.CLOSED:
             waiter = self._waiter = asyncio.get_running_loop().create_future()
             try:
@@ -123,46 +125,57 @@ class PollingTransport:
                 self._waiter = None
             if gone:
                 self._session.fail("transport error", "poll connection closed prematurely")
-        return self._answer(request)
+        return self.answer(request)
 
-    def poll_at_once(self, request: Request, reply: Callable[[Response], None]) -> Callable[[], None] | None:
-        """As :meth:`poll`, with no task that waits: ``reply`` is called, now or later.
+    def poll_at_once(self, answer: Callable[[], None]) -> PollWaiting | Response | None:
+        """As :meth:`poll`, with no task that waits: None says that :meth:`take` has the answer now.
 
-        Where it is later, returns what is to be called if the client goes before.
+        A poll that waits calls ``answer`` when there is something to take. A response refuses it.
         """
         if self._waiter is not None:
-            self._session.fail("transport error", "overlap from client")
-            reply(Response(400))
-        elif self._outbox or self._ended is not None or self._session.state is State.CLOSED:
-            reply(self._answer(request))
-        else:
-            waiting = self._waiter = _Waiting(self, request, reply)
-            return waiting.gone
-        return None
+            return self._overlap()
+        if self._outbox or self._ended is not None or self._session.state is State.CLOSED:
+            return None
+        waiting = self._waiter = PollWaiting(self, answer)
+        return waiting
 
-    def _answer(self, request: Request) -> Response:
+    def _overlap(self) -> Response:
+        self._session.fail("transport error", "overlap from client")
+        return Response(400)
+
+    def answer(self, request: Request) -> Response:
+        """The answer to a poll, with what is queued now."""
+        content_type, body, compressible = self.take()
+        response = Response(200, poll_headers(content_type, is_old_browser(request)), body)
+        if compressible:
+            self.compress(response, request.fields.get("accept-encoding", ""))
+        return response
+
+    def take(self) -> tuple[str, bytes, bool]:
+        """What a poll is answered with now: the content type, the body, and whether to :meth:`compress` it."""
         queued = messages = self._outbox.take()
-        if self._session.state is State.CLOSED:
+        session = self._session
+        if session.state is State.CLOSED:
             messages = [*queued, NOOP_PACKET if self._left else CLOSE_PACKET]
-        elif self._ended is not None and not queued:
-            # Not behind queued messages: the official client acts on the close packet before them.
-            messages = [NOOP_PACKET, CLOSE_PACKET]
-            self._ended()
         elif not queued:
             messages = [NOOP_PACKET]
-        if self._session.outgoing is not None:
-            self._session.outgoing.taken(queued)
+            if self._ended is not None:
+                # Not behind queued messages: the official client acts on the close packet before them.
+                messages = [NOOP_PACKET, CLOSE_PACKET]
+                self._ended()
+        if session.outgoing is not None:
+            session.outgoing.taken(queued)
         content_type, body = self._encode(messages)
-        headers = {"content-type": content_type, "cache-control": "no-store", **_for_old_browsers(request)}
-        response = Response(200, headers, body)
+        options = session.options.http_compression
+        if options is None or len(body) < options.threshold:
+            return content_type, body, False
+        return content_type, body, any(message.compress for message in queued)
+
+    def compress(self, response: Response, accept_encoding: str) -> None:
+        """Compress an answer as the client takes it."""
         options = self._session.options.http_compression
-        if (
-            options is not None
-            and len(body) >= options.threshold
-            and any(message.compress for message in queued)
-        ):
-            compress(response, request.fields.get("accept-encoding", ""), options)
-        return response
+        if options is not None:
+            compress(response, accept_encoding, options)
 
     def _encode(self, messages: list[Message]) -> tuple[str, bytes]:
         """The content type and the body of an answer with these messages."""
@@ -174,41 +187,44 @@ class PollingTransport:
 
     async def receive(self, request: Request) -> Response:
         """Take a POST: its packets are delivered in order before it is answered."""
-        refusal = self._refusal(request)
+        binary = is_binary(request)
+        refusal = self._refusal(binary, "content-encoding" in request.fields)
         if refusal is not None:
             return refusal
         self._posting = True
         try:
-            return await self._read_and_deliver(request)
+            refusal = await self._read_and_deliver(request, binary)
         finally:
             self._posting = False
+        return refusal or Response(200, post_headers(is_old_browser(request)), POSTED)
 
-    def receive_at_once(self, request: Request, body: bytes) -> Response:
-        """As :meth:`receive`, for a request whose body has come with it."""
-        refusal = self._refusal(request)
+    def receive_at_once(self, body: bytes, binary: bool, encoded: bool) -> Response | None:
+        """As :meth:`receive`, for a request whose body has come with it; None says that it is :data:`POSTED`."""
+        refusal = self._refusal(binary, encoded)
         if refusal is not None:
             return refusal
-        if len(body) > self._session.options.max_http_buffer_size:
+        session = self._session
+        if len(body) > session.options.max_http_buffer_size:
             return Response(413)
-        if self._session.state is State.CLOSED:
+        if session.state is State.CLOSED:
             return Response(400)
         self._posting = True
         try:
-            return self._deliver(request, body)
+            return self._deliver(body, binary)
         finally:
             self._posting = False
 
-    def _refusal(self, request: Request) -> Response | None:
+    def _refusal(self, binary: bool, encoded: bool) -> Response | None:
         """The answer to a POST that is not to be read."""
         if self._posting:
             self._session.fail("transport error", "data request overlap from client")
             return Response(400)
-        if not self.takes_binary and is_binary(request):
+        if binary and not self.takes_binary:
             self._session.fail("transport error", "invalid content: binary payloads belong to Engine.IO 3")
             return Response(400)
-        return Response(415) if "content-encoding" in request.fields else None
+        return Response(415) if encoded else None
 
-    async def _read_and_deliver(self, request: Request) -> Response:
+    async def _read_and_deliver(self, request: Request, binary: bool) -> Response | None:
         session = self._session
         try:
             body = await self._read(request)
@@ -225,7 +241,7 @@ class PollingTransport:
             return Response(413)
         if session.state is State.CLOSED or session.transport is not self:
             return Response(400)
-        return self._deliver(request, body)
+        return self._deliver(body, binary)
 
     async def _read(self, request: Request) -> bytes | None:
         options = self._session.options
@@ -235,24 +251,29 @@ class PollingTransport:
         finally:
             self._reading = None
 
-    def _deliver(self, request: Request, body: bytes) -> Response:
+    def _deliver(self, body: bytes, binary: bool) -> Response | None:
+        """Give the packets of a body to the session; the refusal, if they are none."""
         try:
-            self._take(request, body, self._session.options.limits.max_payload_packets)
+            self._take(body, binary, self._session.options.limits.max_payload_packets)
         except UnicodeDecodeError:
             self._session.fail("parse error", "long-polling payload: expected UTF-8")
             return Response(400)
         except PacketError as error:
             self._session.fail("parse error", str(error))
             return Response(400)
-        return Response(200, {"content-type": "text/html", **_for_old_browsers(request)}, b"ok")
+        return None
 
-    def _take(self, request: Request, body: bytes, max_packets: int) -> None:  # noqa: ARG002
+    def _take(self, body: bytes, binary: bool, max_packets: int) -> None:  # noqa: ARG002
         """Give the packets of a body to the session.
 
         Raises:
             PacketError, UnicodeDecodeError: the body is malformed; none of its packets was delivered.
         """
-        body.decode()
+        if not body.isascii():
+            body.decode()
+        if RECORD_SEPARATOR not in body:  # one packet, as nearly always
+            self._take_text(body)
+            return
         for packet in decode_payload(body, max_packets):
             self._take_text(packet)
 
@@ -262,17 +283,14 @@ class PollingTransport:
         self._session.receive_text(packet)
 
 
-class _Waiting:
+class PollWaiting:
     """A poll that no task waits for."""
 
-    __slots__ = ("_released", "_reply", "_request", "_transport")
+    __slots__ = ("_answer", "_released", "_transport")
 
-    def __init__(
-        self, transport: PollingTransport, request: Request, reply: Callable[[Response], None]
-    ) -> None:
+    def __init__(self, transport: PollingTransport, answer: Callable[[], None]) -> None:
         self._transport = transport
-        self._request = request
-        self._reply = reply
+        self._answer = answer
         self._released = False
 
     def done(self) -> bool:
@@ -284,7 +302,7 @@ class _Waiting:
 
     def _end(self) -> None:
         self._transport._waiter = None  # noqa: SLF001 - its other half
-        self._reply(self._transport._answer(self._request))  # noqa: SLF001
+        self._answer()
 
     def gone(self) -> None:
         """The client has gone."""
@@ -299,10 +317,21 @@ def is_binary(request: Request) -> bool:
     return request.fields.get("content-type", "").startswith(BINARY)
 
 
-def _for_old_browsers(request: Request) -> dict[str, str]:
-    """Internet Explorer takes a payload for an attack on the page, unless it is told not to look."""
+def is_old_browser(request: Request) -> bool:
+    """Whether it is Internet Explorer, which takes a payload for an attack on the page, unless it is told not to look."""
     agent = request.fields.get("user-agent", "")
-    return {"x-xss-protection": "0"} if ";MSIE" in agent or "Trident/" in agent else {}
+    return ";MSIE" in agent or "Trident/" in agent
+
+
+def poll_headers(content_type: str, old_browser: bool) -> dict[str, str]:
+    """The headers of the answer to a poll."""
+    headers = {"content-type": content_type, "cache-control": "no-store"}
+    return headers | _NO_LOOKING if old_browser else headers
+
+
+def post_headers(old_browser: bool) -> dict[str, str]:
+    """The headers of the answer to a POST."""
+    return {"content-type": "text/html"} | _NO_LOOKING if old_browser else {"content-type": "text/html"}
 
 
 async def read_body(request: Request, limit: int) -> bytes | None:

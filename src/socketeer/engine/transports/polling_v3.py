@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from socketeer.engine.http.message import Request
 from socketeer.engine.session import Session
-from socketeer.engine.transports.polling import BINARY, TEXT, PollingTransport, is_binary
+from socketeer.engine.transports.polling import BINARY, TEXT, PollingTransport
 from socketeer.protocol import engineio_v3
 from socketeer.protocol.frame import Message
 
@@ -39,8 +38,8 @@ class PollingV3Transport(PollingTransport):
             return BINARY, engineio_v3.encode_binary_payload(messages)
         return TEXT, engineio_v3.encode_payload(messages)
 
-    def _take(self, request: Request, body: bytes, max_packets: int) -> None:
-        if is_binary(request):
+    def _take(self, body: bytes, binary: bool, max_packets: int) -> None:
+        if binary:
             self._take_all(engineio_v3.decode_binary_payload(body, max_packets))
         else:
             self._take_all(engineio_v3.decode_payload(body, max_packets))
@@ -65,5 +64,5 @@ class JsonpTransport(PollingV3Transport):
     def _encode(self, messages: list[Message]) -> tuple[str, bytes]:
         return _SCRIPT, engineio_v3.encode_jsonp(engineio_v3.encode_payload(messages), self._index)
 
-    def _take(self, request: Request, body: bytes, max_packets: int) -> None:  # noqa: ARG002
+    def _take(self, body: bytes, binary: bool, max_packets: int) -> None:  # noqa: ARG002
         self._take_all(engineio_v3.decode_jsonp(body, max_packets))

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import binascii
 import os
-import socket
 import weakref
 from hashlib import sha1
-from typing import Any
 
 from socketeer.engine.carriers import rules
 from socketeer.engine.carriers.lane._lane import Connection, Lane
@@ -16,6 +14,11 @@ from socketeer.options import Backpressure, Limits
 from socketeer.protocol.frame import CLOSE_FRAME
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_ANSWER = (
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: "
+)
+#: Stands behind a transport whose socket has been taken over: it keeps nothing.
+_DEAF = asyncio.Protocol()
 
 #: What ws_split in frames.h complains of, and the code that says so.
 _COMPLAINTS = {
@@ -112,16 +115,18 @@ class LaneCarrier(rules.FrameRules, Connection):
     def _peer_closes(self, payload: bytes) -> None:
         if len(payload) == 1:
             self._fail(1002, "half a close code")
-        elif self._is_utf8(payload[2:]):
+        elif len(payload) <= 2 or self._is_utf8(payload[2:]):
             super()._peer_closes(payload)
 
 
 def can_take_over(transport: asyncio.Transport) -> bool:
     """Whether the lane can serve this connection: plain TCP, and nothing waits to be written to it."""
-    sock: Any = transport.get_extra_info("socket")
+    name = transport.get_extra_info(
+        "peername"
+    )  # not the socket's family, of which the standard library makes an enum
     return (
-        sock is not None
-        and sock.family in (socket.AF_INET, socket.AF_INET6)
+        type(name) is tuple
+        and type(name[0]) is str
         and transport.get_extra_info("sslcontext") is None
         and transport.get_write_buffer_size() == 0
         and not transport.is_closing()
@@ -150,25 +155,24 @@ def take_over(
         transport.close()
         carrier._gone()  # noqa: SLF001 - it has never come
         return
-    lines = ["HTTP/1.1 101 Switching Protocols", "Connection: Upgrade", "Upgrade: websocket"]
-    lines += [f"Sec-WebSocket-Accept: {accept}", *(f"{name}: {value}" for name, value in headers)]
-    answer = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+    answer = b"%b%b\r\n\r\n" % (_ANSWER, accept)
+    if headers:
+        lines = [f"{name}: {value}\r\n" for name, value in headers]
+        answer = answer[:-2] + "".join(lines).encode("latin-1") + b"\r\n"
     fd = os.dup(transport.get_extra_info("socket").fileno())
     try:
-        transport.pause_reading()
         carrier.open(fd, answer, early)
     except BaseException:
         if carrier.is_open:
             carrier.drop()
         else:
             os.close(fd)
-        transport.resume_reading()
         raise
-    transport.set_protocol(asyncio.Protocol())
+    transport.set_protocol(_DEAF)
     transport.abort()
 
 
-def _accept(key: str) -> str | None:
+def _accept(key: str) -> bytes | None:
     """The answer to a key; None to one that is none (RFC 6455 section 4.2.1)."""
     try:
         if len(binascii.a2b_base64(key, strict_mode=True)) != 16:
@@ -176,4 +180,4 @@ def _accept(key: str) -> str | None:
     except ValueError:  # also what is not ASCII
         return None
     digest = sha1(key.encode() + _GUID, usedforsecurity=False).digest()
-    return binascii.b2a_base64(digest, newline=False).decode()
+    return binascii.b2a_base64(digest, newline=False)
