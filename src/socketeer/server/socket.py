@@ -377,7 +377,9 @@ class Socket(Others):
         self._tell("disconnecting", reason, description)
         self._part(reason)
         self._life = Life.DISCONNECTED
-        self._catch_alls_changed()
+        self.direct = False
+        if self._watch is not None:
+            self._catch_alls_changed()
         self.nsp.adapter.leave_all(self.id)
         self.nsp.forget(self.id, self._connection)
         if self._acks is not None:
