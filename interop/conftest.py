@@ -10,7 +10,7 @@ import pytest
 
 from interop.clients import Peers, Visit, visiting
 from interop.harness import Case, Client, Servers, cases, install, official_servers, our_servers
-from interop.without_stickiness import roams, roams_among_workers, travels
+from interop.without_stickiness import roams, travels, works
 from tests.support import requirements
 
 #: The scenarios that a test is given which asks for one by this name.
@@ -18,7 +18,7 @@ CASES: dict[str, Callable[[Case], bool]] = {
     "case": lambda _: True,
     "travelling": travels,
     "roaming": roams,
-    "working": roams_among_workers,
+    "working": works,
 }
 
 

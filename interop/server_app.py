@@ -52,7 +52,8 @@ class Log:
         if self.io.adapter.capabilities.cluster:
             await self.io.server_side_emit_with_ack("catch up")
             # Over a log, what is sent waits behind this server's own entries, as these do behind the others'.
-            socket.nsp.to(f"nobody but {socket.id}").emit("caught up")
+            nsp: Any = socket.nsp
+            nsp.to(f"nobody but {socket.id}").emit("caught up")
 
     def order(self, name: str, act: Callable[..., list[str]]) -> None:
         """What a scenario can have the server do, or each of several; they answer together."""
@@ -344,7 +345,8 @@ def hooks(io: Server, log: Log) -> None:
     io.engine.generate_id = generate_id
 
 
-def over_redis(url: str, key: str, recovering: bool) -> RedisAdapter | RedisStreamsAdapter:
+def over_redis(redis: tuple[str, ...], recovering: bool) -> RedisAdapter | RedisStreamsAdapter:
+    url, key = redis
     if recovering:
         return RedisStreamsAdapter(url, key, channel_prefix=key, session_key_prefix=f"{key}:")
     return RedisAdapter(url, key)
@@ -353,7 +355,7 @@ def over_redis(url: str, key: str, recovering: bool) -> RedisAdapter | RedisStre
 def make(profile: str, *redis: str) -> Server:
     options = dict(PROFILES[profile])
     if redis:
-        options["adapter"] = over_redis(*redis, recovering="connection_state_recovery" in options)
+        options["adapter"] = over_redis(redis, "connection_state_recovery" in options)
     io = Server(**options)
     log = Log(io)
     control(io, log)

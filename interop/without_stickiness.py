@@ -59,8 +59,14 @@ REFUSED_ON_PURPOSE: dict[str, set[int]] = {
 }
 
 
-#: Profiles whose scenarios make requests without a session, which any server answers by itself. Servers in turns show
-#: that; four workers for each of them would take as long again, so that they are started where ALL asks for it.
+#: Whether all is to be run in all ways, and not only what may differ between these.
+ALL = os.environ.get("SOCKETEER_INTEROP") == "all"
+
+#: Profiles whose messages are other bytes, which go the same ways: with servers in turns is enough.
+OTHER_PARSERS = {"json", "msgpack"}
+
+#: Profiles whose scenarios make requests without a session, which any server answers by itself: with servers in turns is
+#: enough; four workers for each of them take their time to start.
 WITHOUT_SESSIONS = {
     "client_files",
     "client_files_cors",
@@ -73,25 +79,29 @@ WITHOUT_SESSIONS = {
     "cors_status",
     "no_client_files",
 }
-ALL = os.environ.get("SOCKETEER_INTEROP") == "all"
 
 
-def travels(case: Case) -> bool:
-    """Whether a scenario makes requests one by one, so that they can land anywhere."""
+def strays(case: Case) -> bool:
+    """Whether a scenario makes requests one by one, which can land anywhere."""
     return case.mode != "websocket" and not case.fresh
 
 
+def travels(case: Case) -> bool:
+    """Whether it is run where all sessions are of one server, and requests land on another."""
+    return strays(case) and (ALL or case.profile not in OTHER_PARSERS)
+
+
 def roams(case: Case) -> bool:
-    """Whether it also holds where its clients are not all on the same server."""
-    return travels(case) and case.name not in OF_ONE_SERVER
+    """Whether it is run where sessions are of several servers, in turns."""
+    return strays(case) and case.name not in OF_ONE_SERVER
 
 
 #: What a client posts that closes, of Engine.IO 4 and 3.
 FAREWELLS = {b"1", b"1:1"}
 
 
-def roams_among_workers(case: Case) -> bool:
-    """Whether it does, and is worth its workers."""
+def works(case: Case) -> bool:
+    """Whether it is run where these are workers."""
     return roams(case) and (ALL or case.profile not in WITHOUT_SESSIONS)
 
 

@@ -204,12 +204,15 @@ async def round_robin(ports: Sequence[int], rule: Rule = in_turns) -> AsyncItera
         yield proxy, server.sockets[0].getsockname()[1]
     finally:
         over = True
-        server.close()
+        # Not by close() at once: asyncio would forget a connection that is just being accepted, and leave it open.
+        for sock in server.sockets:
+            asyncio.get_running_loop().remove_reader(sock)
         for task in tuple(tasks):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for _ in range(5):  # those that were just being accepted, in some turns of the loop
             await asyncio.sleep(0)
+        server.close()
         for writer in writers:
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
