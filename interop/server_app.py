@@ -16,7 +16,7 @@ import re
 import signal
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -345,15 +345,18 @@ def hooks(io: Server, log: Log) -> None:
     io.engine.generate_id = generate_id
 
 
-def over_redis(redis: tuple[str, ...], recovering: bool) -> RedisAdapter | RedisStreamsAdapter:
+def over_redis(redis: Sequence[str], recovering: bool) -> RedisAdapter | RedisStreamsAdapter:
     url, key = redis
     if recovering:
         return RedisStreamsAdapter(url, key, channel_prefix=key, session_key_prefix=f"{key}:")
     return RedisAdapter(url, key)
 
 
-def make(profile: str, *redis: str) -> Server:
+def make(profile: str, redis: Sequence[str], workers: int | None) -> Server:
     options = dict(PROFILES[profile])
+    if redis or workers:  # many processes, and each request goes through several
+        for patience in options.keys() & {"connect_timeout", "ping_timeout", "upgrade_timeout"}:
+            options[patience] *= 4
     if redis:
         options["adapter"] = over_redis(redis, "connection_state_recovery" in options)
     io = Server(**options)
@@ -385,4 +388,4 @@ def make(profile: str, *redis: str) -> Server:
 if __name__ == "__main__":
     profile, *where = sys.argv[1:]
     workers = int(where.pop()) if len(where) in {1, 3} else None
-    make(profile, *where).run(port=0, ready=lambda url: say({"url": url}), workers=workers)
+    make(profile, where, workers).run(port=0, ready=lambda url: say({"url": url}), workers=workers)
