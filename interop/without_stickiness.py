@@ -58,6 +58,8 @@ REFUSED_ON_PURPOSE: dict[str, set[int]] = {
     "v2_clients.a_session_keeps_its_protocol": {400},
 }
 
+#: What a client posts that closes, of Engine.IO 4 and 3.
+FAREWELLS = {b"1", b"1:1"}
 
 #: Whether all is to be run in all ways, and not only what may differ between these.
 ALL = os.environ.get("SOCKETEER_INTEROP") == "all"
@@ -96,10 +98,6 @@ def roams(case: Case) -> bool:
     return strays(case) and case.name not in OF_ONE_SERVER
 
 
-#: What a client posts that closes, of Engine.IO 4 and 3.
-FAREWELLS = {b"1", b"1:1"}
-
-
 def works(case: Case) -> bool:
     """Whether it is run where these are workers."""
     return roams(case) and (ALL or case.profile not in WITHOUT_SESSIONS)
@@ -124,17 +122,18 @@ class Cluster:
     """The servers of one profile, and the proxy before them."""
 
     def __init__(self, profile: str, rule: Rule, where: list[str], count: int) -> None:
-        self._stack = ExitStack()
         command = [sys.executable, "-m", "interop.server_app", profile, *where]
         self.servers: list[Process] = []
-        for _ in range(count):
-            server = Process(command, HERE.parent)
-            self._stack.callback(server.stop)
-            self.servers.append(server)
-        ports = [urlsplit(each.read(START)["url"]).port for each in self.servers]
         self.proxy: RoundRobin
-        self.proxy, port = self._stack.enter_context(round_robin_thread([p for p in ports if p], rule))
-        self.url = f"http://127.0.0.1:{port}"
+        with ExitStack() as stack:
+            for _ in range(count):
+                server = Process(command, HERE.parent)
+                stack.callback(server.stop)
+                self.servers.append(server)
+            ports = [urlsplit(each.read(START)["url"]).port for each in self.servers]
+            self.proxy, port = stack.enter_context(round_robin_thread([p for p in ports if p], rule))
+            self.url = f"http://127.0.0.1:{port}"
+            self._stack = stack.pop_all()
 
     def stop(self) -> None:
         """End all of it."""
