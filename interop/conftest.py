@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
 from interop.clients import Peers, Visit, visiting
 from interop.harness import Case, Client, Servers, cases, install, official_servers, our_servers
+from interop.without_stickiness import roams, travels, works
 from tests.support import requirements
+
+#: The scenarios that a test is given which asks for one by this name.
+CASES: dict[str, Callable[[Case], bool]] = {
+    "case": lambda _: True,
+    "travelling": travels,
+    "roaming": roams,
+    "working": works,
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -20,11 +29,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "case" in metafunc.fixturenames:
-        node = shutil.which("node")
-        # Without Node.js there is no list either: one stand-in, so that the reason is reported.
-        found = cases(node) if node else (Case("any.scenario", "any", "default", fresh=False),)
-        metafunc.parametrize("case", found, ids=str)
+    for name, fits in CASES.items():
+        if name in metafunc.fixturenames:
+            node = shutil.which("node")
+            # Without Node.js there is no list either: one stand-in, so that the reason is reported.
+            found = cases(node) if node else (Case("any.scenario", "any", "default", fresh=False),)
+            metafunc.parametrize(name, [each for each in found if fits(each)], ids=str)
 
 
 @pytest.fixture(scope="session")

@@ -75,13 +75,27 @@ def install(npm: str) -> None:
             stamp.write_bytes(wanted)
 
 
+@cache
+def environment() -> dict[str, str]:
+    """That of the processes. Many have the same modules: where Python keeps no bytecode, each would compile them all."""
+    found = dict(os.environ)
+    if found.pop("PYTHONDONTWRITEBYTECODE", None):
+        found["PYTHONPYCACHEPREFIX"] = str(HERE / "node_modules" / ".bytecode")
+    return found
+
+
 class Process:
     """A process that speaks JSON, one document to a line; its stderr is kept to be shown when something fails."""
 
     def __init__(self, command: Sequence[str], cwd: Path) -> None:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self._popen = subprocess.Popen(
-            command, cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr
+            command,
+            cwd=cwd,
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
         )
         self._lines: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -218,8 +232,8 @@ class Client:
         self._node = node
         self._process: Process | None = None
 
-    def run(self, case: Case, server: Process, url: str) -> dict[str, Any]:
-        """Run one scenario against the server.
+    def run(self, case: Case, server: Process, url: str, several: bool = False) -> dict[str, Any]:
+        """Run one scenario against the server, or against several behind one URL.
 
         Raises:
             AssertionError: it does not hold.
@@ -227,7 +241,7 @@ class Client:
         if self._process is None:
             self._process = Process([self._node, "run.mjs", "--serve"], HERE)
         try:
-            self._process.write(f"{case.name} {url} {case.mode}")
+            self._process.write(f"{case.name} {url} {case.mode}" + " several" * several)
             report = self._process.read()
         except (AssertionError, OSError):
             self.stop()

@@ -1,6 +1,6 @@
 // node run.mjs --list                       what there is, one JSON document
-// node run.mjs <scenario> <url> <mode>      run one; prints one JSON line, exit code 0 when it holds
-// node run.mjs --serve                      the same for every line "<scenario> <url> <mode>" on stdin
+// node run.mjs <scenario> <url> <mode> [several]  run one; prints one JSON line, exit code 0 when it holds
+// node run.mjs --serve                      the same for every line "<scenario> <url> <mode> [several]" on stdin
 //
 // A scenario is an exported function of client/<subject>.mjs; its name here is "<subject>.<function>".
 
@@ -39,9 +39,9 @@ let blame = () => {};
 process.on("uncaughtException", (error) => blame(error));
 process.on("unhandledRejection", (error) => blame(error));
 
-async function run(name, url, mode) {
+async function run(name, url, mode, several) {
   const { Scenario } = await import("./client/lib/scenario.mjs");
-  const scenario = new Scenario(url, mode);
+  const scenario = new Scenario(url, mode, several === "several");
   const begun = performance.now();
   let report;
   let timer;
@@ -56,10 +56,11 @@ async function run(name, url, mode) {
     report = { ok: false, error: String(error?.stack ?? error) };
   }
   clearTimeout(timer);
+  const ended = Date.now();
   scenario.close();
   const ms = Math.round(performance.now() - begun);
   await new Promise((resolve) => {
-    process.stdout.write(`${JSON.stringify({ scenario: name, mode, ms, ...report })}\n`, resolve);
+    process.stdout.write(`${JSON.stringify({ scenario: name, mode, tag: scenario.tag, ended, ms, ...report })}\n`, resolve);
   });
   return report.ok;
 }

@@ -1,4 +1,4 @@
-"""``python -m interop.server_app <profile> [url key | workers]``: the server side of the scenarios, by Socketeer.
+"""``python -m interop.server_app <profile> [url key] [workers]``: the server side of the scenarios, by Socketeer.
 
 With the URL of a Redis and a key, it is one of several servers; with a number, it has so many workers.
 
@@ -16,25 +16,26 @@ import re
 import signal
 import sys
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from interop.profiles import PROFILES
 from interop.server_handlers import aimed, attach
 from socketeer import Ack, ConnectionRefused, Namespace, Server, Socket, event
-from socketeer.adapters import RedisAdapter
+from socketeer.adapters import RedisAdapter, RedisStreamsAdapter
 from socketeer.server.dynamic import ParentNamespace
-from socketeer.server.recovery import RecoveringAdapter
 
 
 class Log:
     """What the server sees, told to stdout and to the scenario that watches."""
 
     def __init__(self, io: Server) -> None:
+        self.io = io
         self.control = io.of("/control")
 
     def write(self, kind: str, tag: str | None, **detail: Any) -> None:
-        entry = {"kind": kind, "tag": tag, **detail}
+        entry = {"kind": kind, "tag": tag, "node": os.getpid(), **detail}
         say(entry)
         self.control.emit("log", entry)
 
@@ -44,7 +45,26 @@ class Log:
         def note(kind: str, **detail: Any) -> None:
             self.write(kind, tag_of(socket), id=socket.id, nsp=socket.nsp.name, **detail)
 
-        attach(socket, note)
+        attach(socket, note, self.caught_up)
+
+    async def caught_up(self, socket: Socket) -> None:
+        """What other servers have published up to now has come here, and what comes next is behind it."""
+        if self.io.adapter.capabilities.cluster:
+            await self.io.server_side_emit_with_ack("catch up")
+            # Over a log, what is sent waits behind this server's own entries, as these do behind the others'.
+            nsp: Any = socket.nsp
+            nsp.to(f"nobody but {socket.id}").emit("caught up")
+
+    def order(self, name: str, act: Callable[..., list[str]]) -> None:
+        """What a scenario can have the server do, or each of several; they answer together."""
+        self.control.on(name, act)
+
+        @self.control.on("connection")
+        def connection(socket: Socket) -> None:
+            @socket.on(name)
+            async def ordered(*args: Any) -> list[str]:
+                answers = await self.control.server_side_emit_with_ack(name, *args)
+                return sorted({*act(*args), *chain(*answers)})
 
 
 def say(document: dict[str, Any]) -> None:
@@ -61,7 +81,8 @@ def control(io: Server, log: Log) -> None:
     @log.control.on("connection")
     def connection(socket: Socket) -> None:
         @socket.on("ack")
-        def ack() -> None: ...
+        async def ack() -> None:
+            await log.caught_up(socket)
 
         @socket.on("close_server")
         async def close_server() -> None:
@@ -70,6 +91,12 @@ def control(io: Server, log: Log) -> None:
         @socket.on("interrupt")
         def interrupt() -> None:
             os.kill(os.getpid(), signal.SIGINT)
+
+    def polled(sid: str) -> list[str]:
+        session = io.engine.sessions.get(sid)
+        return [sid] if session is not None and session.writable() else []
+
+    log.order("polled", polled)
 
 
 def engine_events(io: Server, log: Log) -> None:
@@ -231,25 +258,21 @@ def orders(io: Server, log: Log, parent: ParentNamespace, gates: Mapping[str, as
         def emit_to_parent(spec: dict[str, Any], event: str, value: Any) -> None:
             aimed(parent, spec).emit(event, value)
 
-        @socket.on("children")
-        def children(tag: str) -> list[str]:
-            return [child.name for child in parent.children if tag in child.name]
-
-        @socket.on("of")
-        def of(name: str) -> str:
-            return io.of(name).name
-
-        @socket.on("release")
-        def release(tag: str) -> None:
-            """Those who wait for a namespace /held-... get it."""
-            gates[tag].set()
-
         @socket.on("add_to_parent")
         def add_to_parent(tag: str) -> None:
             """Once in each run, after its first child has been made."""
             if tag not in added:
                 added.add(tag)
                 parent.on("connection", lambda one: log.write("added later", tag, nsp=one.nsp.name))
+
+    def release(tag: str) -> list[str]:
+        """Those who wait for a namespace /held-... get it."""
+        gates[tag].set()
+        return []
+
+    log.order("children", lambda tag: [child.name for child in parent.children if tag in child.name])
+    log.order("of", lambda name: [io.of(name).name])
+    log.order("release", release)
 
 
 def hooks(io: Server, log: Log) -> None:
@@ -322,14 +345,20 @@ def hooks(io: Server, log: Log) -> None:
     io.engine.generate_id = generate_id
 
 
-def make(profile: str, *redis: str) -> Server:
+def over_redis(redis: Sequence[str], recovering: bool) -> RedisAdapter | RedisStreamsAdapter:
+    url, key = redis
+    if recovering:
+        return RedisStreamsAdapter(url, key, channel_prefix=key, session_key_prefix=f"{key}:")
+    return RedisAdapter(url, key)
+
+
+def make(profile: str, redis: Sequence[str], workers: int | None) -> Server:
     options = dict(PROFILES[profile])
+    if redis or workers:  # many processes, and each request goes through several
+        for patience in options.keys() & {"connect_timeout", "ping_timeout", "upgrade_timeout"}:
+            options[patience] *= 4
     if redis:
-        options["adapter"] = adapter = RedisAdapter(redis[0], redis[1])
-        if "connection_state_recovery" in options:  # each server recovers its own sessions
-            options["adapter"] = type(
-                "", (RecoveringAdapter,), {"bus": adapter.bus, "prefix": adapter.prefix}
-            )
+        options["adapter"] = over_redis(redis, "connection_state_recovery" in options)
     io = Server(**options)
     log = Log(io)
     control(io, log)
@@ -345,6 +374,10 @@ def make(profile: str, *redis: str) -> Server:
     for namespace in (io.of("/"), io.of("/chat")):
         namespace.on("connection", log.welcome)
 
+    @io.on("catch up")
+    def catch_up() -> None:
+        """See :meth:`Log.caught_up`."""
+
     @io.on("new_namespace")
     def new_namespace(namespace: Any) -> None:
         log.write("new_namespace", namespace.name.rpartition("-")[2], name=namespace.name)
@@ -354,5 +387,5 @@ def make(profile: str, *redis: str) -> Server:
 
 if __name__ == "__main__":
     profile, *where = sys.argv[1:]
-    workers = int(where.pop()) if len(where) == 1 else None
-    make(profile, *where).run(port=0, ready=lambda url: say({"url": url}), workers=workers)
+    workers = int(where.pop()) if len(where) in {1, 3} else None
+    make(profile, where, workers).run(port=0, ready=lambda url: say({"url": url}), workers=workers)

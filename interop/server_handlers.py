@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from socketeer import Ack, Socket
@@ -12,13 +12,16 @@ from socketeer import Ack, Socket
 Note = Callable[..., None]
 """``note(kind, **detail)`` writes to the log that scenarios follow."""
 
+CaughtUp = Callable[[Socket], Awaitable[None]]
+"""Waits until what other servers have sent to this socket has come; only where there are several."""
 
-def attach(socket: Socket, note: Note) -> None:
+
+def attach(socket: Socket, note: Note, caught_up: CaughtUp | None = None) -> None:
     note("connection")
     life(socket, note)
     events(socket, note)
     listening(socket, note)
-    acknowledgements(socket, note)
+    acknowledgements(socket, caught_up)
     asking(socket, note)
     rooms(socket)
     many(socket)
@@ -212,11 +215,13 @@ def listening(socket: Socket, note: Note) -> None:
             socket.off_any_outgoing(outgoing)
 
 
-def acknowledgements(socket: Socket, note: Note) -> None:
+def acknowledgements(socket: Socket, caught_up: CaughtUp | None) -> None:
     attempts: Counter[str] = Counter()
 
     @socket.on("ack")
-    def ack(*args: Any) -> Any:
+    async def ack(*args: Any) -> Any:
+        if caught_up is not None and args == ("fence",):
+            await caught_up(socket)
         return args  # a tuple is several values
 
     @socket.on("silent")

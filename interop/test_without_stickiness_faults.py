@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from interop.harness import HERE, Process
-from interop.test_without_stickiness import START
+from interop.without_stickiness import START
 from tests.support import requirements
 from tests.support.proxy import Proxy
 from tests.support.raw import POLLING, Response, fetch

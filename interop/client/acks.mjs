@@ -136,7 +136,8 @@ export async function broadcast_that_runs_out_of_time(t) {
     socket.on("vote", (callback) => i && callback(i));
     await t.ask(socket, "join", room);
   }
-  const result = await t.ask(sockets[0], "ask many", { via: "io", to: [room], timeout: 150 }, "vote", []);
+  const timeout = t.several ? 1_500 : 150; // enough for those that answer
+  const result = await t.ask(sockets[0], "ask many", { via: "io", to: [room], timeout }, "vote", []);
   assert.equal(result.error, "operation has timed out");
   assert.deepEqual(result.responses.sort(), [1, 2], "with the answers that came");
 }

@@ -160,8 +160,9 @@ export async function waiting_handlers_overlap(t) {
   const socket = await t.connect();
   const watch = await t.watch();
   const done = t.collect(socket, "slow done");
-  socket.emit("slow", "first", 60);
-  socket.emit("slow", "second", 20);
+  // Long enough for all three to be there before the second one ends, on whatever way.
+  socket.emit("slow", "first", 600);
+  socket.emit("slow", "second", 300);
   socket.emit("slow", "third", 1);
   await done.reach(3);
   const started = (await watch.reach("started", 3)).map(({ name }) => name);

@@ -72,6 +72,7 @@ export const events_before_the_confirmation = msgpack(namespaces.events_before_t
 export const to_several_rooms = msgpack(rooms.to_several_rooms);
 export const except_rooms = msgpack(rooms.except_rooms);
 export const to_everyone = msgpack(rooms.to_everyone);
+export const to_everyone_of_this_server = msgpack(rooms.to_everyone_of_this_server);
 export const rooms_are_per_namespace = msgpack(rooms.rooms_are_per_namespace);
 export const broadcast_keeps_its_place = msgpack(rooms.broadcast_keeps_its_place);
 export const mixed_transports = msgpack(rooms.mixed_transports);

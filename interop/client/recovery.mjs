@@ -39,7 +39,7 @@ async function comeBack(t, socket) {
 /** The network drops the connection, which both sides notice, and is there again. */
 async function drop(t, proxy, { watch, socket, id }) {
   const gone = Promise.all([watch.find("disconnect", { id }), t.event(socket, "disconnect")]);
-  if (t.transport === "polling" || proxy.holdUpgrades) await proxy.polling();
+  if (t.transport === "polling" || proxy.holdUpgrades) await watch.polled(socket.io.engine.id);
   proxy.cut();
   await gone;
   proxy.mend();
@@ -114,7 +114,8 @@ export const events_on_their_way_are_sent_again = recovery({}, async (t) => {
   const { socket } = session;
   const numbers = t.collect(socket, "number");
   socket.emit("burst", "number", 200, true);
-  await numbers.reach(1);
+  // Of an answer that is lost with its poll nobody knows before the heartbeat: none may be on its way.
+  await numbers.reach(t.transport === "polling" ? 200 : 1);
   await drop(t, proxy, session);
   await comeBack(t, socket);
   assert.equal(socket.recovered, true);

@@ -65,6 +65,10 @@ export async function to_everyone(t) {
   assert.deepEqual(await receivers(), [1, 1, 1], "io.emit()");
   await relay(0, { via: "socket", broadcast: true }, "x");
   assert.deepEqual(await receivers(), [0, 1, 1], "socket.broadcast");
+}
+
+export async function to_everyone_of_this_server(t) {
+  const { receivers, relay } = await audience(t, 3);
   await relay(0, { via: "io", local: true }, "x");
   assert.deepEqual(await receivers(), [1, 1, 1], "io.local");
 }

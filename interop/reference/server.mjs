@@ -20,7 +20,7 @@ const io = new Server(httpServer, PROFILES[profile]);
 const control = io.of("/control");
 
 function log(kind, tag, detail = {}) {
-  const entry = { kind, tag, ...detail };
+  const entry = { kind, tag, node: process.pid, ...detail };
   console.log(JSON.stringify(entry));
   control.emit("log", entry);
 }
@@ -31,6 +31,7 @@ control.on("connection", (socket) => {
   socket.on("ack", (callback) => callback());
   socket.on("close_server", () => io.close());
   socket.on("interrupt", () => process.kill(process.pid, "SIGINT"));
+  socket.on("polled", (sid, callback) => callback(io.engine.clients[sid]?.transport.writable ? [sid] : []));
 });
 
 io.engine.on("connection_error", ({ req, code, message, context }) => {
@@ -139,7 +140,7 @@ if (profile.startsWith("dynamic")) {
     socket.on("children", (tag, callback) => {
       callback([...parent.children].map(({ name }) => name).filter((name) => name.includes(tag)));
     });
-    socket.on("of", (name, callback) => callback(io.of(name).name));
+    socket.on("of", (name, callback) => callback([io.of(name).name]));
     // Those who wait for a namespace /held-... get it.
     socket.on("release", (tag, callback) => {
       released.emit(tag);

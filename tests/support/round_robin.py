@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import count
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -25,20 +27,29 @@ def elsewhere(number: int, servers: int, sid: str | None) -> int:
     return 0 if sid is None else 1 + number % (servers - 1)
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """An answer that is a refusal."""
+
+    when: float
+    """Milliseconds since 1970."""
+    request: str
+    posted: bytes
+    """The beginning of what the request had in it."""
+    status: int
+    body: bytes
+
+
 class RoundRobin:
     """The proxy. `ports` may be changed while it runs."""
 
     def __init__(self, ports: Sequence[int], rule: Rule = in_turns) -> None:
         self.ports = list(ports)
         self.rule = rule
-        self.statuses: Counter[int] = Counter()
-        """How often each status has been answered to requests of a session."""
-        self.landed: Counter[int] = Counter()
-        """How many of them have landed on each port."""
         self.waiting: Counter[int] = Counter()
         """How many requests and WebSockets each port has at the moment."""
-        self.refused: list[str] = []
-        """What has been answered with another status than 200 or 101."""
+        self.refused: list[Refusal] = []
+        """Requests of a session that have been answered with another status than 200 or 101."""
         self._numbers = count()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -62,11 +73,12 @@ class RoundRobin:
             lines.append("Connection: close")
         there, back = await asyncio.open_connection("127.0.0.1", port)
         tasks: list[asyncio.Future[Any]] = []
+        posted = bytearray()
         self.waiting[port] += 1
         try:
             head = "\r\n".join([first, *lines, "", ""]).encode("latin-1")
-            answer = asyncio.ensure_future(self._answer(there, first, sid, port))
-            ahead = asyncio.ensure_future(_ahead(reader, back, head, headers))
+            answer = asyncio.ensure_future(self._answer(there, first, sid, posted))
+            ahead = asyncio.ensure_future(_ahead(reader, back, head, headers, posted))
             tasks += answer, ahead
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if not answer.done() and not ahead.result():
@@ -79,22 +91,21 @@ class RoundRobin:
             return await ahead or None
         finally:
             self.waiting[port] -= 1
+            back.close()  # before anything that may be cancelled
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            back.close()
             with contextlib.suppress(OSError):
                 await back.wait_closed()
 
-    async def _answer(self, there: asyncio.StreamReader, first: str, sid: str | None, port: int) -> bytes:
+    async def _answer(
+        self, there: asyncio.StreamReader, first: str, sid: str | None, posted: bytearray
+    ) -> bytes:
         head = await there.readuntil(b"\r\n\r\n")
         status = int(head.split(b" ", 2)[1])
-        if sid is not None:
-            self.statuses[status] += 1
-            self.landed[port] += 1
         body = b"" if status == 101 else await there.read()
-        if status not in (101, 200):
-            self.refused.append(f"{first}: {status} {body[:100]!r}")
+        if sid is not None and status not in (101, 200):
+            self.refused.append(Refusal(time.time() * 1000, first, bytes(posted), status, body[:100]))
         if status == 101:
             return head
         return _without_close(head) + body
@@ -106,9 +117,15 @@ def _without_close(head: bytes) -> bytes:
 
 
 async def _ahead(
-    reader: asyncio.StreamReader, back: asyncio.StreamWriter, head: bytes, headers: dict[str, str]
+    reader: asyncio.StreamReader,
+    back: asyncio.StreamWriter,
+    head: bytes,
+    headers: dict[str, str],
+    posted: bytearray,
 ) -> bytes:
     """Pass a request on; then the first byte of what comes next, empty where the client has gone.
+
+    The beginning of its body is noted in ``posted``.
 
     The head goes with the first of the body: a server that refuses the one and closes would reset the connection
     when the other comes, and its answer would be lost.
@@ -126,6 +143,7 @@ async def _ahead(
             if not data:
                 return b""
             left -= len(data)
+            posted += data[: 100 - len(posted)]
             await on(head + data)
             head = b""
         await on(head)
@@ -186,12 +204,15 @@ async def round_robin(ports: Sequence[int], rule: Rule = in_turns) -> AsyncItera
         yield proxy, server.sockets[0].getsockname()[1]
     finally:
         over = True
-        server.close()
+        # Not by close() at once: asyncio would forget a connection that is just being accepted, and leave it open.
+        for sock in server.sockets:
+            asyncio.get_running_loop().remove_reader(sock)
         for task in tuple(tasks):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for _ in range(5):  # those that were just being accepted, in some turns of the loop
             await asyncio.sleep(0)
+        server.close()
         for writer in writers:
             with contextlib.suppress(OSError):
                 await writer.wait_closed()

@@ -2,14 +2,11 @@
 
 import net from "node:net";
 
-import { Tally } from "./wait.mjs";
-
 export class Proxy {
   constructor(target) {
     const { hostname, port } = new URL(target);
     this.pairs = new Set();
     this.frozen = false;
-    this.polls = new Tally("poll that waits for its answer");
     this.down = false;
     this.holdUpgrades = false;
     this.server = net.createServer((near) => {
@@ -21,9 +18,7 @@ export class Proxy {
         from.on("data", (chunk) => {
           if (this.frozen) return;
           if (this.holdUpgrades && from === near && /^upgrade: websocket/im.test(chunk.toString("latin1"))) return;
-          const poll = from === near && /^GET .*transport=polling.*&sid=/.test(chunk.toString("latin1"));
-          to.write(chunk, () => poll && this.polls.add(pair));
-          if (from === far) this.polls.items = this.polls.items.filter((waiting) => waiting !== pair);
+          to.write(chunk);
         });
         from.on("end", () => this.frozen || to.end());
         from.on("error", () => to.destroy());
@@ -37,11 +32,6 @@ export class Proxy {
     await new Promise((resolve) => this.server.listen(0, "127.0.0.1", resolve));
     this.url = `http://127.0.0.1:${this.server.address().port}`;
     return this;
-  }
-
-  /** Resolves when a poll has gone through to the server and has not been answered yet. */
-  polling() {
-    return this.polls.reach(1);
   }
 
   /** From now on nothing passes, and nobody is told. */

@@ -15,9 +15,11 @@ export const MODES = {
 let runs = 0;
 
 export class Scenario {
-  constructor(url, mode) {
+  constructor(url, mode, several = false) {
     this.url = url;
     this.mode = mode;
+    /** Whether each request goes to any of several servers: two on their way at once then come in any order. */
+    this.several = several;
     // Marks everything this run does, so that the log of a server shared by many runs can be told apart.
     this.tag = `t${process.pid.toString(36)}${Date.now().toString(36)}${(runs++).toString(36)}`;
     /** Options of every client of this run. */
@@ -194,6 +196,18 @@ class Log {
   /** Everything that the server has logged up to now has arrived when this resolves. */
   async fence() {
     await within(this.observer.emitWithAck("ack"), "the log to answer");
+  }
+
+  /** How many namespaces have been announced: by each server of several that needed them. */
+  announced() {
+    const nodes = {};
+    for (const { node } of this.of("new_namespace")) nodes[node] = (nodes[node] ?? 0) + 1;
+    return Math.max(0, ...Object.values(nodes));
+  }
+
+  /** Wait until a poll of the session waits at the server. */
+  async polled(sid) {
+    while (!(await this.order("polled", sid)).length);
   }
 
   /** Have the server do something to itself or to its sockets. */
