@@ -28,22 +28,30 @@ LOST_HOT = "the modules of the hot path could not be compiled and run interprete
 class BuildOptional(build_ext):
     """As setuptools'; says what is lost where an extension cannot be built."""
 
+    def run(self) -> None:
+        """Build; what an earlier build has left of the hot path would be preferred to its source, so it goes first."""
+        self.forget_hot(SOURCE if self.inplace else Path(self.build_lib))
+        super().run()
+
+    def forget_hot(self, folder: Path) -> None:
+        """Remove the compiled modules of the hot path."""
+        for name in hot_names():
+            (folder / self.get_ext_filename(name)).unlink(missing_ok=True)
+
     def build_extensions(self) -> None:
         """Build all. The modules of the hot path know each other's insides, so it is all of them or none."""
-        hot = [each for each in self.extensions if each.name not in LOST]
         try:
-            for extension in hot:
-                super().build_extension(extension)
+            for extension in self.extensions:
+                if extension.name not in LOST:
+                    super().build_extension(extension)
         except Exception as error:  # noqa: BLE001 - whatever compilers and their wrappers raise
-            for extension in hot:
-                Path(self.get_ext_fullpath(extension.name)).unlink(missing_ok=True)
-                Path(self.build_lib, self.get_ext_filename(extension.name)).unlink(missing_ok=True)
+            self.forget_hot(Path(self.build_lib))
             complain(LOST_HOT, error)
         for extension in self.extensions:
             if extension.name in LOST:
                 try:
                     super().build_extension(extension)
-                except Exception as error:  # noqa: BLE001 - whatever compilers and their wrappers raise
+                except Exception as error:  # noqa: BLE001
                     complain(LOST[extension.name], error)
 
 
@@ -54,28 +62,51 @@ def complain(lost: str, error: Exception) -> None:
     )
 
 
-def hot_modules() -> list[Extension]:
+def hot_names() -> list[str]:
     """Modules with a .pxd beside them, which says how their objects lie in memory when they are compiled."""
+    return [
+        ".".join(path.relative_to(SOURCE).with_suffix("").parts) for path in sorted(SOURCE.rglob("*.pxd"))
+    ]
+
+
+def hot_modules() -> list[Extension]:
+    """Those to compile here."""
     if os.environ.get("SOCKETEER_COMPILED", "1") == "0" or sys.implementation.name != "cpython":
         return []
-    declared = sorted(SOURCE.rglob("*.pxd"))
+    files = {name: SOURCE.joinpath(*name.split(".")) for name in hot_names()}
+    declared = [f"{file}.pxd" for file in files.values()]
     return [
-        Extension(
-            ".".join(path.relative_to(SOURCE).with_suffix("").parts),
-            [str(path.with_suffix(".py"))],
-            depends=[str(each) for each in declared],
-            extra_compile_args=["-O2"],
-        )
-        for path in declared
+        Extension(name, [f"{file}.py"], depends=declared, extra_compile_args=["-O2"])
+        for name, file in files.items()
     ]
+
+
+def translated(extensions: list[Extension]) -> list[Extension]:
+    """As C."""
+    from Cython.Build import cythonize  # noqa: PLC0415 - Linux only
+
+    made = cythonize(
+        extensions,
+        build_dir="build/cython",
+        cache=os.environ.get("CYTHON_CACHE_DIR") or False,
+        compiler_directives={
+            "language_level": 3,
+            # Annotations stay what they are for the interpreter: what the compiler may rely on, the .pxd files say.
+            "annotation_typing": False,
+            # An attribute that is None is an error as it is for the interpreter.
+            "nonecheck": True,
+        },
+        show_all_warnings=False,
+    )
+    for each in made:
+        each.optional = True  # cythonize forgets it
+    return list(made)
 
 
 def extensions() -> list[Extension]:
     """What to build here."""
     if sys.platform != "linux":
         return []
-    from Cython.Build import cythonize  # noqa: PLC0415 - Linux only
-
     lane = Extension(
         "socketeer.engine.carriers.lane._lane",
         [f"{LANE}/_lane.pyx"],
@@ -90,18 +121,11 @@ def extensions() -> list[Extension]:
         include_dirs=["src/socketeer/messaging"],
         extra_compile_args=["-O3"],
     )
-    made = list(
-        cythonize(
-            [lane, eager, *hot_modules()],
-            build_dir="build/cython",
-            cache=os.environ.get("CYTHON_CACHE_DIR") or False,
-            # Annotations stay what they are for the interpreter: what the compiler may rely on, the .pxd files say.
-            compiler_directives={"language_level": 3, "annotation_typing": False},
-            show_all_warnings=False,
-        )
-    )
-    for each in made:
-        each.optional = True  # cythonize forgets it
+    made = translated([lane, eager])
+    try:
+        made += translated(hot_modules())
+    except Exception as error:  # noqa: BLE001 - a Cython of the future may know better
+        complain(LOST_HOT, error)
     return made
 
 

@@ -365,3 +365,22 @@ async def test_no_rooms_after_the_end() -> None:
     socket.join("b")
     assert socket.rooms == set()
     assert not lobby.io.sockets.adapter.rooms
+
+
+# --- the same, compiled and interpreted (engine/build.py) -----------------------------------------
+
+
+async def test_what_a_plain_listener_returns_of_its_socket_is_awaited() -> None:
+    lobby = Lobby()
+    client, socket = lobby.connected()
+    socket.on("x", lambda: socket.emit_with_ack("q", timeout=10))
+    assert client.asks('421["x"]') == ['420["q"]']
+    client.say('430["an answer"]')
+    await client.hears('431["an answer"]')
+
+
+async def test_without_a_connection_it_is_an_error_and_no_crash() -> None:
+    _, socket = Lobby().connected()
+    socket.conn = None  # type: ignore[assignment]
+    with pytest.raises(AttributeError):
+        socket.emit("x")

@@ -9,9 +9,9 @@ https://socket.io/docs/v4/engine-io-protocol/
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from enum import Enum
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from socketeer.engine.emitter import NOBODY
 from socketeer.engine.ended import NO_HANDLER, ended_transport
@@ -109,7 +109,7 @@ class Transport(Protocol):
         """Bytes queued."""
         ...
 
-    async def drained(self) -> None:
+    def drained(self) -> Coroutine[Any, Any, None]:
         """Wait until the queue is below its low-water mark."""
         ...
 

@@ -3,6 +3,7 @@
 
 from asyncio import get_running_loop
 from asyncio.tasks import _current_tasks
+from os import register_at_fork
 
 from socketeer.messaging.handler_task import _spares, HandlerTask, finish, go_on, take_task
 
@@ -28,7 +29,7 @@ cdef extern from "_eager.h":
 
 cdef object ask_for_loop = get_running_loop
 cdef object loop_key = "__asyncio_running_event_loop__"
-cdef object known_holder = None
+cdef object known_holder = object()
 cdef object known_loop = None
 cdef dict current_tasks = _current_tasks
 cdef list spares = _spares
@@ -54,8 +55,17 @@ cdef object running_loop():
         if holder is not NULL and <object>holder is known_holder:
             return known_loop
     loop = ask_for_loop()
-    known_holder, known_loop = (<object>holder, loop) if holder is not NULL else (None, None)
+    known_holder, known_loop = (<object>holder, loop) if holder is not NULL else (object(), None)
     return loop
+
+
+def forget_loop():
+    """In a process that has been forked off, the loop of the other one does not run."""
+    global known_holder, known_loop
+    known_holder, known_loop = object(), None
+
+
+register_at_fork(after_in_child=forget_loop)
 
 
 def start(coroutine):

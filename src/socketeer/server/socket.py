@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Coroutine, Iterable, Sequence
 from enum import Enum
 from typing import Any
 
@@ -196,14 +196,15 @@ class Socket(Others):
         """Emit a ``message`` event."""
         return self.emit("message", *args)
 
-    async def emit_with_ack(self, event: str, *args: Any, timeout: float | None = None) -> Any:
+    def emit_with_ack(self, event: str, *args: Any, timeout: float | None = None) -> Coroutine[Any, Any, Any]:
         """Send an event and wait for the client's acknowledgement: its value, or a tuple of several.
 
         Raises:
             AckTimeout: it did not come within ``timeout`` seconds.
             SocketDisconnected: the client has disconnected.
         """
-        return await SocketOperator(self, _NO_FLAGS).emit_with_ack(event, *args, timeout=timeout)
+        # No ``async def``: a compiled one would make a coroutine of the compiler's own kind.
+        return SocketOperator(self, _NO_FLAGS).emit_with_ack(event, *args, timeout=timeout)
 
     @property
     def volatile(self) -> SocketOperator:
@@ -227,9 +228,9 @@ class Socket(Others):
         if not flags.volatile or self.conn.writable():
             self.conn.send(self._parser.encode_event(self._prefix, ack_id, args, flags.compress))
 
-    async def drained(self) -> None:
+    def drained(self) -> Coroutine[Any, Any, None]:
         """Wait until the client's queue is below its low-water mark."""
-        await self.conn.transport.drained()
+        return self.conn.transport.drained()
 
     # --- rooms ----------------------------------------------------------------------------------
 
@@ -281,7 +282,7 @@ class Socket(Others):
         """An EVENT, an ACK or a DISCONNECT has come."""
         kind = packet.type
         if kind == EVENT:
-            self.on_event(packet.data, packet.id)
+            self.on_event(list(packet.data), packet.id)  # of a parser of one's own it may be more than a list
         elif kind == ACK:
             if packet.id is not None and self._acks is not None:
                 self._acks.resolve(packet.id, packet.data)
