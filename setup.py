@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -40,10 +41,10 @@ class BuildOptional(build_ext):
 
     def build_extensions(self) -> None:
         """Build all. The modules of the hot path know each other's insides, so it is all of them or none."""
+        hot = [each for each in self.extensions if each.name not in LOST]
         try:
-            for extension in self.extensions:
-                if extension.name not in LOST:
-                    super().build_extension(extension)
+            with ThreadPoolExecutor(os.cpu_count()) as compilers:
+                list(compilers.map(super().build_extension, hot))
         except Exception as error:  # noqa: BLE001 - whatever compilers and their wrappers raise
             self.forget_hot(Path(self.build_lib))
             complain(LOST_HOT, error)
@@ -76,7 +77,7 @@ def hot_modules() -> list[Extension]:
     files = {name: SOURCE.joinpath(*name.split(".")) for name in hot_names()}
     declared = [f"{file}.pxd" for file in files.values()]
     return [
-        Extension(name, [f"{file}.py"], depends=declared, extra_compile_args=["-O2"])
+        Extension(name, [f"{file}.py"], depends=declared, extra_compile_args=["-O2", "-g0"])
         for name, file in files.items()
     ]
 
@@ -88,6 +89,7 @@ def translated(extensions: list[Extension]) -> list[Extension]:
     made = cythonize(
         extensions,
         build_dir="build/cython",
+        nthreads=os.cpu_count() or 1,
         cache=os.environ.get("CYTHON_CACHE_DIR") or False,
         compiler_directives={
             "language_level": 3,

@@ -64,23 +64,12 @@ FAREWELLS = {b"1", b"1:1"}
 #: Whether all is to be run in all ways, and not only what may differ between these.
 ALL = os.environ.get("SOCKETEER_INTEROP") == "all"
 
-#: Profiles whose messages are other bytes, which go the same ways: with servers in turns is enough.
-OTHER_PARSERS = {"json", "msgpack"}
+#: What is run by default where requests land in turns: sessions, and how they begin and end. All other profiles differ in the
+#: bytes of messages or in the headers of answers, which go the same ways.
+ROAMING = {"default", "eio3", "heartbeat", "hooks", "limits", "recovery"}
 
-#: Profiles whose scenarios make requests without a session, which any server answers by itself: with servers in turns is
-#: enough; four workers for each of them take their time to start.
-WITHOUT_SESSIONS = {
-    "client_files",
-    "client_files_cors",
-    "cookie_rare",
-    "cors_any",
-    "cors_callable",
-    "cors_function",
-    "cors_list",
-    "cors_pattern",
-    "cors_status",
-    "no_client_files",
-}
+#: Subjects that are run by default on workers, with the default profile: four of them for each profile take their time to start.
+WORKING = {"acks", "binary", "events", "flags", "rooms"}
 
 
 def strays(case: Case) -> bool:
@@ -90,17 +79,17 @@ def strays(case: Case) -> bool:
 
 def travels(case: Case) -> bool:
     """Whether it is run where all sessions are of one server, and requests land on another."""
-    return strays(case) and (ALL or case.profile not in OTHER_PARSERS)
+    return strays(case) and (ALL or case.profile == "default")
 
 
 def roams(case: Case) -> bool:
     """Whether it is run where sessions are of several servers, in turns."""
-    return strays(case) and case.name not in OF_ONE_SERVER
+    return strays(case) and case.name not in OF_ONE_SERVER and (ALL or case.profile in ROAMING)
 
 
 def works(case: Case) -> bool:
     """Whether it is run where these are workers."""
-    return roams(case) and (ALL or case.profile not in WITHOUT_SESSIONS)
+    return roams(case) and (ALL or (case.profile == "default" and case.subject in WORKING))
 
 
 Where = Callable[[str], list[str]]
