@@ -384,3 +384,10 @@ async def test_without_a_connection_it_is_an_error_and_no_crash() -> None:
     socket.conn = None  # type: ignore[assignment]
     with pytest.raises(AttributeError):
         socket.emit("x")
+
+
+async def test_its_methods_can_be_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    client, socket = Lobby().connected()
+    monkeypatch.setattr(type(socket), "send", lambda self, *args: self.emit("instead", *args))
+    socket.send(1)
+    assert client.heard() == ['42["instead",1]']
