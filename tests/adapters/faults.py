@@ -160,6 +160,8 @@ class Faults:
     """The scenarios."""
 
     patience = PATIENCE
+    away: float = 2.0
+    """Seconds without a broker."""
     node: ClassVar[str]
     """``module:function``, for the nodes that are processes: makes the adapter from a URL and a key."""
 
@@ -242,7 +244,7 @@ class Faults:
         assert health.reason
 
     async def test_a_broker_that_is_killed(self, broker: Broker, caplog: pytest.LogCaptureFixture) -> None:
-        await self.kill(broker, 2, caplog)
+        await self.kill(broker, self.away, caplog)
 
     @pytest.mark.slow
     @pytest.mark.timeout(150)
@@ -251,7 +253,7 @@ class Faults:
     ) -> None:
         await self.kill(broker, 30, caplog)
 
-    async def kill(self, broker: Broker, seconds: int, caplog: pytest.LogCaptureFixture) -> None:
+    async def kill(self, broker: Broker, seconds: float, caplog: pytest.LogCaptureFixture) -> None:
         """What is emitted while it is away reaches the clients here at once."""
         loop = asyncio.get_running_loop()
         async with self.play(broker, LinkOptions()) as play:

@@ -227,6 +227,7 @@ class TestSharded(_Subscribers):
 
 class TestHeartbeats(_Redis):
     node = f"{__name__}:beating"
+    away = 0.5  # not so long that the other node counts as gone
     test_a_broker_that_is_away_for_half_a_minute = None  # type: ignore[assignment]
 
     def adapter(self, url: str, key: str, link: LinkOptions, **options: Any) -> AdapterFactory:

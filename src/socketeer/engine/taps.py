@@ -8,7 +8,7 @@ begins to listen puts a tap there.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Protocol
 
@@ -69,7 +69,7 @@ class Carrying(Protocol):
 
     def held(self) -> int: ...
 
-    async def drained(self) -> None: ...
+    def drained(self) -> Coroutine[Any, Any, None]: ...
 
 
 class Tapped(Protocol):

@@ -8,7 +8,7 @@ a broker and is called once for each namespace. The names follow socket.io-adapt
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar, overload
 
@@ -148,7 +148,7 @@ class Member(SocketDetails, Protocol):
         """Tell the outgoing catch-alls of an event: its name and its arguments."""
         ...
 
-    async def drained(self) -> None:
+    def drained(self) -> Coroutine[Any, Any, None]:
         """Wait until the client's queue is below its low-water mark."""
         ...
 
