@@ -1,6 +1,6 @@
-"""What nearly all requests are, answered without a coroutine: the GET and the POST of long-polling, WebSocket handshakes.
+"""What nearly all requests are, answered without a coroutine: the GET and the POST of long-polling, and handshakes.
 
-Everything else (handshakes by polling, refusals, what an application's callable decides) goes by
+Everything else (other revisions of the protocol, refusals, what an application's callable decides) goes by
 :meth:`EngineServer.handle` and :meth:`EngineServer.admit`, which give the same answers.
 """
 

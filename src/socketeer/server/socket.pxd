@@ -7,7 +7,7 @@ cdef object log, RESERVED_EVENTS, LOCAL_EVENTS, EVENT, ACK, DISCONNECT
 
 cdef class Socket(Others):
     cdef object __weakref__
-    cdef public object _acks, _data, _drained, _life, handshake, recovered, _parser, _prefix
+    cdef public object _acks, _data, _drained, _life, handshake, recovered
     cdef public bint direct
     cdef public Session conn
     cdef public Connection _connection

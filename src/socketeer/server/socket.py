@@ -74,8 +74,6 @@ class Socket(Others):
         "_data",
         "_drained",
         "_life",
-        "_parser",
-        "_prefix",
         "conn",
         "direct",
         "handshake",
@@ -89,8 +87,6 @@ class Socket(Others):
         self.conn: Session = connection.session
         self.direct = True
         self._connection = connection
-        self._parser = nsp.parser
-        self._prefix = nsp.prefix
         self._acks: AckTable | None = None
         """None until the first is asked for: of most sockets none is."""
         self._data: dict[str, Any] | None = None
@@ -187,7 +183,8 @@ class Socket(Others):
             check_event(event)
         if self.direct:
             send = self.conn.send  # a name first: calling a slot's content at once is slow in Python 3.11
-            send(self._parser.encode_event(self._prefix, None, (event, *args)))
+            nsp = self.nsp
+            send(nsp.parser.encode_event(nsp.prefix, None, (event, *args)))
         else:
             SocketOperator(self, _NO_FLAGS).emit(event, *args)
         return self._drained
@@ -226,7 +223,8 @@ class Socket(Others):
             if self.gone:
                 return
         if not flags.volatile or self.conn.writable():
-            self.conn.send(self._parser.encode_event(self._prefix, ack_id, args, flags.compress))
+            nsp = self.nsp
+            self.conn.send(nsp.parser.encode_event(nsp.prefix, ack_id, args, flags.compress))
 
     def drained(self) -> Coroutine[Any, Any, None]:
         """Wait until the client's queue is below its low-water mark."""
@@ -336,7 +334,8 @@ class Socket(Others):
 
     def send_ack(self, ack_id: int, args: Sequence[Any]) -> None:
         """Acknowledge an event of the client."""
-        self.conn.send(self._parser.encode_ack(self._prefix, ack_id, tuple(args)))
+        nsp = self.nsp
+        self.conn.send(nsp.parser.encode_ack(nsp.prefix, ack_id, tuple(args)))
 
     def _handler_failed(self, error: Exception, event: Any) -> None:
         log_handler_error(error, event, repr(self))
