@@ -34,8 +34,7 @@ class Refusal:
     when: float
     """Milliseconds since 1970."""
     request: str
-    posted: bytes
-    """The beginning of what the request had in it."""
+    sid: str
     status: int
     body: bytes
 
@@ -50,7 +49,13 @@ class RoundRobin:
         """How many requests and WebSockets each port has at the moment."""
         self.refused: list[Refusal] = []
         """Requests of a session that have been answered with another status than 200 or 101."""
+        self._posts: list[tuple[str, bytearray]] = []
         self._numbers = count()
+
+    @property
+    def left(self) -> set[str]:
+        """The sessions whose clients have posted a close packet."""
+        return {sid for sid, posted in self._posts if _ends(posted)}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection of a client, request by request."""
@@ -74,10 +79,12 @@ class RoundRobin:
         there, back = await asyncio.open_connection("127.0.0.1", port)
         tasks: list[asyncio.Future[Any]] = []
         posted = bytearray()
+        if sid is not None:
+            self._posts.append((sid, posted))
         self.waiting[port] += 1
         try:
             head = "\r\n".join([first, *lines, "", ""]).encode("latin-1")
-            answer = asyncio.ensure_future(self._answer(there, first, sid, posted))
+            answer = asyncio.ensure_future(self._answer(there, first, sid))
             ahead = asyncio.ensure_future(_ahead(reader, back, head, headers, posted))
             tasks += answer, ahead
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -98,17 +105,20 @@ class RoundRobin:
             with contextlib.suppress(OSError):
                 await back.wait_closed()
 
-    async def _answer(
-        self, there: asyncio.StreamReader, first: str, sid: str | None, posted: bytearray
-    ) -> bytes:
+    async def _answer(self, there: asyncio.StreamReader, first: str, sid: str | None) -> bytes:
         head = await there.readuntil(b"\r\n\r\n")
         status = int(head.split(b" ", 2)[1])
         body = b"" if status == 101 else await there.read()
         if sid is not None and status not in (101, 200):
-            self.refused.append(Refusal(time.time() * 1000, first, bytes(posted), status, body[:100]))
+            self.refused.append(Refusal(time.time() * 1000, first, sid, status, body[:100]))
         if status == 101:
             return head
         return _without_close(head) + body
+
+
+def _ends(posted: bytearray) -> bool:
+    """Whether a payload of Engine.IO 4 or 3 has a close packet in it."""
+    return b"1" in posted.split(b"\x1e") or posted.endswith(b"1:1")
 
 
 def _without_close(head: bytes) -> bytes:
