@@ -218,6 +218,8 @@ def event_at(data: bytes, at: int) -> int:
 
     The acknowledgement id stands before it, if one is asked for.
     """
+    if data.startswith(b"2[", at):
+        return at + 1
     if not data.startswith(b"2", at):
         return 0
     start = _after_digits(data, at + 1, _MAX_ID_DIGITS - 1)  # so the id is below _MAX_ID
