@@ -94,6 +94,7 @@ class TakenOverDeflate(_Counted, DeflateCarrier):
 
 if BUILT or TYPE_CHECKING:
     from socketeer.engine.carriers.lane import carrier as lane
+    from socketeer.engine.carriers.lane._lane import Lane
 
     class TakenOverLane(lane.LaneCarrier):
         """A connection of uvicorn's that the native lane serves, counted as the others are."""
@@ -114,7 +115,7 @@ if BUILT or TYPE_CHECKING:
 
     def take_accepted(
         fd: int,
-        loop: asyncio.AbstractEventLoop,
+        its_lane: Lane,
         connections: set[Any],
         accept: bytes,
         options: EngineOptions,
@@ -122,7 +123,7 @@ if BUILT or TYPE_CHECKING:
         ready: Callable[[Carrier], None],
     ) -> None:
         """As a :class:`HandOver` to the lane, of a connection that no transport has had; closed, where that fails."""
-        carrier = _lane_carrier(options, loop, connections)
+        carrier = _lane_carrier(options, its_lane, connections)
         try:
             lane.enter(fd, carrier, accept, headers)
         except BaseException:
@@ -131,11 +132,9 @@ if BUILT or TYPE_CHECKING:
         _begin(carrier, ready)
         carrier.flush()  # the answer and the session's first packet in one
 
-    def _lane_carrier(
-        options: EngineOptions, loop: asyncio.AbstractEventLoop, connections: set[Any]
-    ) -> TakenOverLane:
+    def _lane_carrier(options: EngineOptions, its_lane: Lane, connections: set[Any]) -> TakenOverLane:
         size, limits, backpressure = options.max_http_buffer_size, options.limits, options.backpressure
-        carrier = TakenOverLane(lane.lane_of(loop), size, limits, backpressure)
+        carrier = TakenOverLane(its_lane, size, limits, backpressure)
         carrier.connections = connections
         connections.add(carrier)
         return carrier
@@ -203,7 +202,7 @@ class HandOver:
 
     def _take_lane(self, options: EngineOptions, headers: list[tuple[str, str]]) -> TakenOverLane | None:
         """The lane's carrier for this connection; None where the system has no descriptor left for it."""
-        carrier = _lane_carrier(options, self._loop, self._connections)
+        carrier = _lane_carrier(options, lane.lane_of(self._loop), self._connections)
         try:
             lane.take_over(self._transport, carrier, self._key, headers, self._early)
         except OSError as error:

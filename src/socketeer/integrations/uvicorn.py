@@ -41,9 +41,7 @@ class Server(uvicorn.Server):
         self.lifespan.state[CLOSERS] = self._closers
         await super().startup(sockets)
         if self.started:
-            self.servers = accept_directly(
-                self.servers, self.config, self.server_state, self.lifespan.state
-            )
+            self.servers = accept_directly(self.servers, self.config, self.server_state, self.lifespan.state)
             self._on_listening(self._urls())
 
     def _urls(self) -> list[str]:

@@ -1,9 +1,11 @@
-"""Connections that are accepted here, so that a WebSocket needs no transport of the loop: `io.run`, `io.serve`, `socketeer run`.
+"""Connections accepted by us and not by the loop, so that a WebSocket needs no transport of the loop's.
 
-A connection on plain TCP is accepted and looked at. If an ordinary WebSocket handshake is there already, whole, and is let
-in, it is answered, and the descriptor goes into the native lane at once. Anything else (another request, half of one, a client
-that says nothing yet) becomes a transport of the loop with uvicorn's protocol, unread, and goes the way it
-always went. docs/decisions/0014-connect-path.md has the figures.
+Each is looked at once it is accepted. Where an ordinary WebSocket handshake is there, whole, and is let in, it is answered, and
+the descriptor goes into the native lane. Anything else (another request, half of one, a client that says nothing
+yet) becomes a transport of the loop with uvicorn's protocol, unread, and goes the way it always went.
+
+Only :class:`socketeer.integrations.uvicorn.Server` does this, for plain TCP, where the native lane serves and there is a short
+way (:mod:`.uvicorn_direct`). docs/decisions/0014-connect-path.md has the figures.
 """
 
 from __future__ import annotations
@@ -11,10 +13,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.config import Config
@@ -26,26 +28,25 @@ from socketeer.integrations.uvicorn_direct import Address, Direct, Peer
 from socketeer.integrations.uvicorn_http import HttpProtocol
 from socketeer.integrations.uvicorn_site import site_of
 from socketeer.integrations.uvicorn_websocket import let_in
-from socketeer.messaging.eager import start
 
 if BUILT or TYPE_CHECKING:
+    from socketeer.engine.carriers.lane import _lane
     from socketeer.engine.carriers.lane import carrier as lane
-    from socketeer.engine.carriers.lane._lane import accept
     from socketeer.integrations.handover import take_accepted, with_subprotocol
 
 log = logging.getLogger("socketeer")
 
-#: Connections accepted in one turn of the loop, which has others to serve as well.
-AT_ONCE: Final = 32
+#: Connections accepted in one turn of the loop. With 32 those that are there already were served visibly later.
+AT_ONCE: Final = 16
 
-#: Seconds without accepting where the system has no more to give, as asyncio's.
+#: Seconds without accepting where the system has no more to give; asyncio waits as long.
 PAUSE: Final = 1.0
 
-#: Seconds that the system keeps a connection back on which nothing has come yet.
-DEFER: Final = 1
+#: Seconds for which the system keeps a connection to itself on which nothing has come.
+SILENT: Final = 1
 
-#: What accept reports of a connection that has gone meanwhile (accept(2)).
-_ITS_OWN: Final = frozenset({errno.ECONNABORTED, errno.EINTR, errno.EPERM, errno.EPROTO})
+#: What `accept` says of a connection that has ended meanwhile, or of a signal.
+_GO_ON: Final = frozenset({errno.ECONNABORTED, errno.EINTR, errno.EPERM, errno.EPROTO})
 
 _MARK: Final = b"transport=websocket"
 
@@ -53,14 +54,14 @@ _MARK: Final = b"transport=websocket"
 def accept_directly(
     servers: list[asyncio.Server], config: Config, server_state: ServerState, app_state: dict[str, Any]
 ) -> list[Any]:
-    """The loop's servers, or what accepts in their place, where handshakes have a short way into the lane."""
-    direct = _direct_lane(config)
+    """The loop's servers; or, where there is a way into the lane, what accepts in their place."""
+    direct = _direct_to_lane(config)
     if direct is None:
         return servers
+    door = Door(direct, config, server_state, app_state)
     found: list[Any] = []
     for server in servers:
         if all(sock.family in (socket.AF_INET, socket.AF_INET6) for sock in server.sockets):
-            door = Door(direct, config, server_state, app_state)
             found += [Listener(sock.dup(), door) for sock in server.sockets]
             server.close()
         else:
@@ -68,39 +69,38 @@ def accept_directly(
     return found
 
 
-def _direct_lane(config: Config) -> Direct | None:
+def _direct_to_lane(config: Config) -> Direct | None:
     kind: Any = config.http_protocol_class
-    if config.is_ssl or not isinstance(kind, type) or not issubclass(kind, HttpProtocol):
+    if config.is_ssl or not (isinstance(kind, type) and issubclass(kind, HttpProtocol)):
         return None
-    if kind.connection_made is not HttpProtocol.connection_made or kind.data_received is not HttpProtocol.data_received:
-        return None  # somebody wants to see each connection
+    for name in ("connection_made", "data_received"):
+        if getattr(kind, name) is not getattr(HttpProtocol, name):
+            return None  # somebody's own class, which is to see each connection
     site = site_of(config, kind.header_timeout)
-    direct = site.direct
-    return direct if direct is not None and site.websocket is not None and direct.carrier == "lane" else None
+    if site.direct is None or site.websocket is None or site.direct.carrier != "lane":
+        return None
+    return site.direct
 
 
 class Door:
-    """Decides who goes where."""
+    """Decides where connections go that have been accepted."""
 
     def __init__(
         self, direct: Direct, config: Config, server_state: ServerState, app_state: dict[str, Any]
     ) -> None:
         self._direct = direct
-        self._config = config
-        self._server_state = server_state
-        self._app_state = app_state
         self._loop = asyncio.get_running_loop()
+        self._lane = lane.lane_of(self._loop)
+        self._connections = server_state.connections
+        self._app_state = app_state
+        kind: Any = config.http_protocol_class
+        self._protocol = partial(kind, config=config, server_state=server_state, app_state=app_state)
 
     def enter(self, fd: int, client: Address, seen: bytes, family: int) -> None:
-        """A connection has been accepted; ``seen`` is what has come."""
-        if not self._shake(fd, client, seen):
+        """Take a connection over; ``seen`` is the beginning of what has come, which is still unread."""
+        if not self._direct.context().run(self._shake, fd, client, seen):
             sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=fd)
-            start(self._loop.connect_accepted_socket(self._protocol, sock))
-
-    def _protocol(self) -> HttpProtocol:
-        return self._config.http_protocol_class(  # type: ignore
-            config=self._config, server_state=self._server_state, app_state=self._app_state
-        )
+            self._go_on(self._loop.connect_accepted_socket(self._protocol, sock))
 
     def _shake(self, fd: int, client: Address, seen: bytes) -> bool:
         """Answer an ordinary handshake that is let in; False has done nothing."""
@@ -111,67 +111,95 @@ class Door:
         if head is None or not head.fields.upgrade:
             return False
         fields = head.fields.headers
-        key = lane.accept_of(fields["sec-websocket-key"])
+        accept = lane.accept_of(fields["sec-websocket-key"])
+        if accept is None:
+            return False
         request = direct.request(head, Peer(client, secure=False), None)
-        admitted = None if key is None else let_in(direct, request)
-        if key is None or admitted is None:
+        admitted = let_in(direct, request)
+        if admitted is None:
             return False
         direct.asked_for(self._app_state)
         session, cors = admitted
+        _lane.skip(fd, head.body)
         try:
-            os.read(fd, head.body)
-            headers = with_subprotocol(list(cors.items()), fields.get("sec-websocket-protocol"))
             take_accepted(
-                fd, self._loop, self._server_state.connections, key, direct.engine.options, headers,
-                lambda carrier: direct.engine.open_websocket(request, session, carrier),
+                fd,
+                self._lane,
+                self._connections,
+                accept,
+                direct.engine.options,
+                with_subprotocol(list(cors.items()), fields.get("sec-websocket-protocol")),
+                partial(direct.engine.open_websocket, request, session),
             )
         except Exception:
             log.exception("a WebSocket handshake has failed")
         return True
 
+    def _go_on(self, opening: Coroutine[Any, Any, Any], _: object = None) -> None:
+        """Go on with a transport's opening, which waits once, for its future: a task would cost more than all of it."""
+        try:
+            awaited: asyncio.Future[Any] = opening.send(None)
+        except StopIteration:
+            pass
+        except Exception:
+            log.exception("a connection could not be served")
+        else:
+            awaited.add_done_callback(partial(self._go_on, opening))
+
 
 class Listener:
-    """A listening socket of ours, for uvicorn in the place of the loop's server."""
+    """A listening socket, among uvicorn's servers."""
 
     def __init__(self, sock: socket.socket, door: Door) -> None:
-        self.sockets: Sequence[socket.socket] = (sock,)
+        self.sockets = (sock,)
         self._sock = sock
-        self._fd = sock.fileno()
-        self._family = sock.family.value
+        self._family = int(sock.family)
         self._door = door
         self._loop = asyncio.get_running_loop()
-        self._paused: asyncio.TimerHandle | None = None
-        self._short = False
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with suppress(OSError):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, DEFER)
-        self._loop.add_reader(self._fd, self._ready)
+        self._resumption: asyncio.TimerHandle | None = None
+        self._exhausted = False
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # its connections inherit it
+        with suppress(OSError):  # not every system has it, and it only saves work
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, SILENT)
+        self._listen()
+
+    def close(self) -> None:
+        """Accept nobody any more."""
+        if self._sock.fileno() < 0:
+            return
+        if self._resumption is not None:
+            self._resumption.cancel()
+        self._loop.remove_reader(self._sock)
+        self._sock.close()
+
+    async def wait_closed(self) -> None:
+        """It is closed at once; uvicorn itself waits for the connections."""
+
+    def _listen(self) -> None:
+        self._resumption = None
+        self._loop.add_reader(self._sock, self._ready)
 
     def _ready(self) -> None:
         for _ in range(AT_ONCE):
+            fd = self._sock.fileno()
+            if fd < 0:
+                return
             try:
-                came = accept(self._fd)
+                came = _lane.accept(fd)
             except OSError as error:
-                if error.errno in _ITS_OWN:
+                if error.errno in _GO_ON:
                     continue
                 self._pause(error)
                 return
             if came is None:
                 return
+            self._exhausted = False
             self._door.enter(*came, self._family)
 
     def _pause(self, error: OSError) -> None:
-        self._loop.remove_reader(self._fd)
-        self._paused = self._loop.call_later(PAUSE, self._loop.add_reader, self._fd, self._ready)
-        if not self._short:
-            self._short = True
-            log.error("no more connections can be accepted for now: %s", error)
-
-    def close(self) -> None:
-        self._loop.remove_reader(self._fd)
-        if self._paused is not None:
-            self._paused.cancel()
-        self._sock.close()
-
-    async def wait_closed(self) -> None:
-        pass
+        """The socket stays ready all the while, so whoever went on asking would do nothing else."""
+        self._loop.remove_reader(self._sock)
+        self._resumption = self._loop.call_later(PAUSE, self._listen)
+        if not self._exhausted:
+            self._exhausted = True
+            log.error("no connections can be accepted for now: %s", error)

@@ -86,6 +86,7 @@ cdef extern from "incoming.h":
         size_t size
 
     int incoming_accept(int, incoming *)
+    void incoming_skip(int, size_t)
 
 cdef extern from "Python.h":
     int PyContext_Enter(object) except -1
@@ -109,6 +110,11 @@ def accept(int listener):
             return None
         PyErr_SetFromErrno(OSError)
     return came.fd, (came.host.decode("ascii"), came.port), PyBytes_FromStringAndSize(came.seen, <Py_ssize_t>came.size)
+
+
+def skip(int fd, size_t size):
+    """Drop so much of what has been seen of a connection."""
+    incoming_skip(fd, size)
 
 
 @cython.no_gc_clear

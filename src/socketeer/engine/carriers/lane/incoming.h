@@ -36,4 +36,12 @@ static int incoming_accept(int listener, incoming *self) {
     return 0;
 }
 
+/* Take from a connection what has been seen of it. Should it be lost, whoever reads next will notice. */
+static void incoming_skip(int fd, size_t size) {
+    char dropped[INCOMING_SEEN];
+    ssize_t taken;
+    while (size > 0 && (taken = recv(fd, dropped, size < sizeof dropped ? size : sizeof dropped, MSG_DONTWAIT)) > 0)
+        size -= (size_t)taken;
+}
+
 #endif
