@@ -100,7 +100,7 @@ class Door:
         """Take a connection over; ``seen`` is the beginning of what has come, which is still unread."""
         if not self._direct.context().run(self._shake, fd, client, seen):
             sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=fd)
-            self._go_on(self._loop.connect_accepted_socket(self._protocol, sock))
+            self._go_on(self._loop.connect_accepted_socket(self._protocol, sock), sock)
 
     def _shake(self, fd: int, client: Address, seen: bytes) -> bool:
         """Answer an ordinary handshake that is let in; False has done nothing."""
@@ -135,7 +135,7 @@ class Door:
             log.exception("a WebSocket handshake has failed")
         return True
 
-    def _go_on(self, opening: Coroutine[Any, Any, Any], _: object = None) -> None:
+    def _go_on(self, opening: Coroutine[Any, Any, Any], sock: socket.socket, _: object = None) -> None:
         """Go on with a transport's opening, which waits once, for its future: a task would cost more than all of it."""
         try:
             awaited: asyncio.Future[Any] = opening.send(None)
@@ -143,8 +143,9 @@ class Door:
             pass
         except Exception:
             log.exception("a connection could not be served")
+            sock.close()
         else:
-            awaited.add_done_callback(partial(self._go_on, opening))
+            awaited.add_done_callback(partial(self._go_on, opening, sock))
 
 
 class Listener:

@@ -168,11 +168,11 @@ def enter(
     Raises:
         OSError: the system does not take it.
     """
-    answer = b"%b%b\r\n\r\n" % (_ANSWER, accept)
-    if headers:
-        lines = [f"{name}: {value}\r\n" for name, value in headers]
-        answer = answer[:-2] + "".join(lines).encode("latin-1") + b"\r\n"
     try:
+        answer = b"%b%b\r\n\r\n" % (_ANSWER, accept)
+        if headers:
+            lines = [f"{name}: {value}\r\n" for name, value in headers]
+            answer = answer[:-2] + "".join(lines).encode("latin-1") + b"\r\n"
         carrier.open(fd, answer, early)
     except BaseException:
         if carrier.is_open:
