@@ -409,8 +409,12 @@ async def test_no_descriptors_left() -> None:
             assert cpu_seconds(process.pid) - before < 0.5
         peer = await WebSocket.open(port)
         await peer.bye()
-        process.stop()
         assert str(process).count("no connections can be accepted") == 1
+        with peers(port, 100, upgrade()):
+            while str(process).count("no connections can be accepted") < 2:
+                assert time.monotonic() < began + DEADLINE
+                await asyncio.sleep(0.01)
+        process.stop()
         assert "Traceback" not in str(process)
 
 

@@ -14,7 +14,7 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -96,17 +96,20 @@ class Door:
         kind: Any = config.http_protocol_class
         self._protocol = partial(kind, config=config, server_state=server_state, app_state=app_state)
 
-    def enter(self, fd: int, client: Address, seen: bytes, family: int) -> None:
+    def enter(self, fd: int, client: Address, seen: bytes, kind: Callable[..., socket.socket]) -> None:
         """Take a connection over; ``seen`` is the beginning of what has come, which is still unread."""
-        if not self._direct.context().run(self._shake, fd, client, seen):
-            sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=fd)
+        direct = self._direct
+        if (
+            _MARK not in seen
+            or direct.engine.middlewares
+            or not direct.context().run(self._shake, fd, client, seen)
+        ):
+            sock = kind(fileno=fd)
             self._go_on(self._loop.connect_accepted_socket(self._protocol, sock), sock)
 
     def _shake(self, fd: int, client: Address, seen: bytes) -> bool:
         """Answer an ordinary handshake that is let in; False has done nothing."""
         direct = self._direct
-        if _MARK not in seen or direct.engine.middlewares:
-            return False
         head = HeadReader(direct.target).read(seen)
         if head is None or not head.fields.upgrade:
             return False
@@ -148,13 +151,19 @@ class Door:
             awaited.add_done_callback(partial(self._go_on, opening, sock))
 
 
+def _kind(family: socket.AddressFamily) -> Callable[..., socket.socket]:
+    """Sockets of a known family: loops ask each three times, and the standard library makes an enum of it each time."""
+    known = {"__slots__": (), "family": family, "type": socket.SOCK_STREAM}
+    return partial(type("Accepted", (socket.socket,), known), family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+
+
 class Listener:
     """A listening socket, among uvicorn's servers."""
 
     def __init__(self, sock: socket.socket, door: Door) -> None:
         self.sockets = (sock,)
         self._sock = sock
-        self._family = int(sock.family)
+        self._kind = _kind(sock.family)
         self._door = door
         self._loop = asyncio.get_running_loop()
         self._resumption: asyncio.TimerHandle | None = None
@@ -195,7 +204,7 @@ class Listener:
             if came is None:
                 return
             self._exhausted = False
-            self._door.enter(*came, self._family)
+            self._door.enter(*came, self._kind)
 
     def _pause(self, error: OSError) -> None:
         """The socket stays ready all the while, so whoever went on asking would do nothing else."""
