@@ -325,6 +325,21 @@ async def test_an_answer_that_cannot_be_sent(taken: list[int], caplog: pytest.Lo
     assert "a WebSocket handshake has failed" in caplog.text
 
 
+@needs_lane
+async def test_a_defect_of_ours_costs_one_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    def defect(*_: object) -> None:
+        raise RuntimeError("a defect")
+
+    told: list[BaseException | None] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, about: told.append(about.get("exception")))
+    async with serving(Server()) as port:
+        with monkeypatch.context() as patch:
+            patch.setattr(uvicorn_accept, "let_in", defect)
+            assert await exchange(port, upgrade()) == b""
+        assert (await exchange(port, upgrade() + CLOSING)).startswith(b"HTTP/1.1 101 ")
+    assert [str(each) for each in told] == ["a defect"]
+
+
 class Broken(HttpProtocol):
     def __init__(self, *_: Any, **__: Any) -> None:
         raise RuntimeError("broken")

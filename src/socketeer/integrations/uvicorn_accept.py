@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import os
 import socket
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -99,13 +100,16 @@ class Door:
     def enter(self, fd: int, client: Address, seen: bytes, kind: Callable[..., socket.socket]) -> None:
         """Take a connection over; ``seen`` is the beginning of what has come, which is still unread."""
         direct = self._direct
-        if (
-            _MARK not in seen
-            or direct.engine.middlewares
-            or not direct.context().run(self._shake, fd, client, seen)
-        ):
-            sock = kind(fileno=fd)
-            self._go_on(self._loop.connect_accepted_socket(self._protocol, sock), sock)
+        if _MARK in seen and not direct.engine.middlewares:
+            try:
+                shaken = direct.context().run(self._shake, fd, client, seen)
+            except BaseException:
+                os.close(fd)
+                raise
+            if shaken:
+                return
+        sock = kind(fileno=fd)
+        self._go_on(self._loop.connect_accepted_socket(self._protocol, sock), sock)
 
     def _shake(self, fd: int, client: Address, seen: bytes) -> bool:
         """Answer an ordinary handshake that is let in; False has done nothing."""
