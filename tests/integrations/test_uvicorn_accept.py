@@ -182,6 +182,17 @@ def test_the_module_needs_no_lane() -> None:
         assert "Traceback" not in str(process)
 
 
+async def test_a_descriptor_that_is_handed_in_is_left_to_the_loop(taken: list[int]) -> None:
+    """uvicorn takes it for a Unix socket."""
+    io = echo_server()
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        async with serving(io, fd=sock.fileno()) as port:
+            peer = await WebSocket.open(port)
+            await peer.connect()
+            assert await peer.echo("x") == ["x"]
+    assert taken == []
+
+
 async def test_tls_is_left_to_the_loop(tmp_path: Path, taken: list[int]) -> None:
     files = Certificates.make(tmp_path)
     io = echo_server()
