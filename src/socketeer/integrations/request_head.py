@@ -221,8 +221,9 @@ def _read_fields(block: bytes) -> Fields | None:
         return None
     headers: dict[str, str] = {}
     pairs = []
+    known = _lines
     for line in lines:
-        pair = _lines.get(line) or _read_line(line)
+        pair = known.get(line) or _read_line(line)
         if pair is None or pair[0] in headers:
             return None
         headers[pair[0]] = pair[1]

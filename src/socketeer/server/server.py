@@ -159,7 +159,7 @@ class BaseServer(Broadcasting, SharedListening):
         """Whether a loop runs and the adapters have been started."""
         self._namespaces: dict[str, Namespace] = {}
         self._parents = Parents(self, self._namespaces, self.options.cleanup_empty_child_namespaces)
-        self._idle: Patience[Connection] | None = None
+        self._idle: Patience | None = None
         """With connections that have joined no namespace yet."""
         self.sockets = self.of("/")
         self._check_adapter()

@@ -1,0 +1,6 @@
+cdef class Peer:
+    cdef public object client
+    cdef public bint secure
+
+cdef class Direct:
+    cdef public object app, engine, target, handle, context, _carrier, _path, _proxied
