@@ -1,14 +1,21 @@
 cimport cython
 
-cdef object _TOKEN, _KEY, _STAMP, _LAST, _ITS_OWN, _UPGRADES, USUAL_QUERY
+cdef object _TOKEN, _KEY, _STAMP, _LAST, _ITS_OWN, _UPGRADES, USUAL_QUERY, _KEY_NAME
+cdef bytes _KEY_LINE, _USUAL
 cdef tuple _LEFT_ALONE
-cdef Py_ssize_t _MAX_HEAD, _MAX_LINES, _MAX_LINES_KNOWN, _LONGEST_KNOWN
+cdef Py_ssize_t _MAX_HEAD, _MAX_LINES, _MAX_LINES_KNOWN, _LONGEST_KNOWN, _KEY_LENGTH
 
 cdef class Fields:
     cdef public dict headers
     cdef public tuple pairs
     cdef public Py_ssize_t length
     cdef public bint forwarded, keep_alive, upgrade
+
+cdef class Handshake:
+    cdef dict _headers
+    cdef tuple _before, _behind
+
+    cdef Fields with_key(self, str key)
 
 cdef class RequestHead:
     cdef public bytes block, _before, _behind, _stamp
@@ -25,11 +32,15 @@ cdef class HeadReader:
     cdef public Target _target
 
     cpdef read(self, bytes data)
+    @cython.locals(line=Py_ssize_t, end=Py_ssize_t, start=Py_ssize_t, is_get=bint, block=bytes, fields=Fields, read=Fields)
     cdef RequestHead _read(self, bytes data, RequestHead known)
 
 cdef class Target:
     cdef public tuple prefixes, lengths
 
+cdef str _query_in(bytes line)
+@cython.locals(start=Py_ssize_t, end=Py_ssize_t, rest=bytes, known=Handshake, fields=Fields)
+cdef Fields _read_block(bytes block)
 @cython.locals(known=dict)
 cdef Fields _read_fields(bytes block)
 cdef tuple _read_line(str line)

@@ -18,9 +18,10 @@ _MAX_HEAD: Final = 8192
 _MAX_LINES: Final = 64
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
+_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
 _STAMP = re.compile(rb"[0-9A-Za-z._-]{1,64}(?=[& ])")
 _LAST = " HTTP/1.1"
+_USUAL = f"{USUAL_QUERY}{_LAST}".encode()
 
 #: Header names as they are written, and in lower case. It has an end: names are the client's to choose.
 _names: dict[str, str] = {}
@@ -31,6 +32,7 @@ _MAX_NAMES: Final = 256
 _lines: dict[str, tuple[str, str]] = {}
 _MAX_LINES_KNOWN: Final = 512
 _LONGEST_KNOWN: Final = 512
+_KEY_NAME: Final = "sec-websocket-key"
 #: What each client has for itself, and what is nobody else's business.
 _ITS_OWN: Final = frozenset(
     {
@@ -38,10 +40,18 @@ _ITS_OWN: Final = frozenset(
         "content-length",
         "cookie",
         "proxy-authorization",
-        "sec-websocket-key",
+        _KEY_NAME,
         "x-forwarded-for",
     }
 )
+
+#: Header lines of handshakes, all but the key, by how they are written: those of one kind of client for one site are equal.
+_handshakes: dict[bytes, Handshake] = {}
+_MAX_HANDSHAKES: Final = 128
+_LONGEST_HANDSHAKE: Final = 1024
+#: As nearly all write it.
+_KEY_LINE: Final = b"\r\nSec-WebSocket-Key: "
+_KEY_LENGTH: Final = 24
 
 _UPGRADES = frozenset({"upgrade", "keep-alive, upgrade", "keep-alive,upgrade"})
 #: Headers that change how the rest of the connection is read.
@@ -68,6 +78,23 @@ class Fields:
         self.upgrade = upgrade
         """Whether it is a WebSocket handshake."""
         self.forwarded = "x-forwarded-for" in headers or "x-forwarded-proto" in headers
+
+
+class Handshake:
+    """The header lines of a WebSocket handshake, for any key."""
+
+    __slots__ = ("_before", "_behind", "_headers")
+
+    def __init__(self, fields: Fields) -> None:
+        self._headers = {**fields.headers, _KEY_NAME: ""}
+        at = list(fields.headers).index(_KEY_NAME)
+        self._before, self._behind = fields.pairs[:at], fields.pairs[at + 1 :]
+
+    def with_key(self, key: str) -> Fields:
+        """As a client has sent them."""
+        headers = self._headers.copy()
+        headers[_KEY_NAME] = key
+        return Fields(headers, (*self._before, (_KEY_NAME, key), *self._behind), 0, True, True)
 
 
 class RequestHead:
@@ -174,19 +201,13 @@ class HeadReader:
         if known is not None and known.block == block:
             fields = known.fields
         else:
-            read = _read_fields(block)
+            read = _read_block(block)
             if read is None or (is_get and read.length) or (read.upgrade and not is_get):
                 return None
             fields = read
-        try:
-            rest = data[start:line].decode("ascii")
-        except UnicodeDecodeError:
+        query = _query_in(data[start:line])
+        if query is None:
             return None
-        query = rest[: -len(_LAST)]
-        if not rest.endswith(_LAST) or not query.isprintable() or " " in query or "#" in query:
-            return None
-        if query == USUAL_QUERY:
-            query = USUAL_QUERY  # one string for all
         head = RequestHead("GET" if is_get else "POST", query, fields, data[: end + 4], start, block)
         if is_get:
             self._get = head
@@ -210,6 +231,43 @@ class Target:
 def is_plain(path: str) -> bool:
     """Whether a path is the same in a URL: no character of it is ever escaped."""
     return re.fullmatch(r"(?:/[A-Za-z0-9._~-]+)+", path) is not None
+
+
+def _query_in(line: bytes) -> str | None:
+    """The query string, of what stands behind the path and the question mark in the request's first line."""
+    if line == _USUAL:
+        return USUAL_QUERY
+    try:
+        text = line.decode("ascii")
+    except UnicodeDecodeError:
+        return None
+    query = text[: -len(_LAST)]
+    plain = text.endswith(_LAST) and query.isprintable() and " " not in query and "#" not in query
+    return query if plain else None
+
+
+def _read_block(block: bytes) -> Fields | None:
+    """As :func:`_read_fields`, which need not be asked again for a handshake of which all but the key is known."""
+    start = block.find(_KEY_LINE) + len(_KEY_LINE)
+    if start < len(_KEY_LINE):
+        return _read_fields(block)
+    end = start + _KEY_LENGTH
+    rest = block[:start] + block[end:]
+    known = _handshakes.get(rest)
+    if known is not None:
+        key = block[start:end]
+        return known.with_key(key.decode("ascii")) if _KEY.fullmatch(key) is not None else None
+    fields = _read_fields(block)
+    if fields is not None and fields.upgrade and len(rest) <= _LONGEST_HANDSHAKE:
+        _remember(rest, fields)
+    return fields
+
+
+def _remember(rest: bytes, fields: Fields) -> None:
+    if _ITS_OWN.intersection(fields.headers) == {_KEY_NAME}:
+        if len(_handshakes) >= _MAX_HANDSHAKES:
+            _handshakes.clear()
+        _handshakes[rest] = Handshake(fields)
 
 
 def _read_fields(block: bytes) -> Fields | None:
@@ -258,7 +316,7 @@ def _interpret(headers: dict[str, str], pairs: tuple[tuple[str, str], ...]) -> F
     if upgrade:
         if connection not in _UPGRADES or headers["upgrade"].lower() != "websocket":
             return None
-        if headers.get("sec-websocket-version") != "13" or not _is_key(headers.get("sec-websocket-key", "")):
+        if headers.get("sec-websocket-version") != "13" or not _is_key(headers.get(_KEY_NAME, "")):
             return None
     elif connection not in ("keep-alive", "close"):
         return None
@@ -270,7 +328,7 @@ def _interpret(headers: dict[str, str], pairs: tuple[tuple[str, str], ...]) -> F
 
 def _is_key(key: str) -> bool:
     """Whether it is what a handshake must have: 16 bytes (RFC 6455 section 4.2.1)."""
-    return len(key) == 24 and _KEY.fullmatch(key) is not None
+    return len(key) == _KEY_LENGTH and _KEY.fullmatch(key.encode()) is not None
 
 
 def _learn(name: str) -> str | None:
