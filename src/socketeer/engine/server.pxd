@@ -1,4 +1,8 @@
+cimport cython
+
 from socketeer.engine.emitter cimport Emitter
+from socketeer.engine.http.message cimport Request
+from socketeer.engine.session cimport Session
 
 cdef object log
 
@@ -9,5 +13,7 @@ cdef class EngineServer(Emitter):
     cdef public tuple middlewares
     cdef public bint _closing, tells_headers
 
-    cdef _new_session(self, request)
-    cdef _open(self, session, transport, list upgrades)
+    @cython.locals(session=Session)
+    cdef _new_session(self, Request request)
+    cdef _open(self, Session session, transport, list upgrades)
+    cpdef _forget(self, Session session)

@@ -1,6 +1,6 @@
 cimport cython
 
-cdef object _TOKEN, _KEY, _STAMP, _LAST, _ITS_OWN, _UPGRADES, USUAL_QUERY, _KEY_NAME
+cdef object _TOKEN, _STAMP, _LAST, _ITS_OWN, _UPGRADES, USUAL_QUERY, _KEY_NAME, a2b_base64
 cdef bytes _KEY_LINE, _USUAL
 cdef tuple _LEFT_ALONE
 cdef Py_ssize_t _MAX_HEAD, _MAX_LINES, _MAX_LINES_KNOWN, _LONGEST_KNOWN, _KEY_LENGTH
@@ -45,5 +45,5 @@ cdef Fields _read_block(bytes block)
 cdef Fields _read_fields(bytes block)
 cdef tuple _read_line(str line)
 cdef Fields _interpret(dict headers, tuple pairs)
-cdef bint _is_key(str key)
+cdef bint _is_key(bytes key)
 cdef str _learn(str name)

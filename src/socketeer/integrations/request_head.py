@@ -8,6 +8,7 @@ it means. So the two never understand one request differently.
 from __future__ import annotations
 
 import re
+from binascii import a2b_base64
 from typing import Final
 
 from socketeer.engine.at_once import Terms
@@ -18,7 +19,6 @@ _MAX_HEAD: Final = 8192
 _MAX_LINES: Final = 64
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
 _STAMP = re.compile(rb"[0-9A-Za-z._-]{1,64}(?=[& ])")
 _LAST = " HTTP/1.1"
 _USUAL = f"{USUAL_QUERY}{_LAST}".encode()
@@ -256,7 +256,7 @@ def _read_block(block: bytes) -> Fields | None:
     known = _handshakes.get(rest)
     if known is not None:
         key = block[start:end]
-        return known.with_key(key.decode("ascii")) if _KEY.fullmatch(key) is not None else None
+        return known.with_key(key.decode("ascii")) if _is_key(key) else None
     fields = _read_fields(block)
     if fields is not None and fields.upgrade and len(rest) <= _LONGEST_HANDSHAKE:
         _remember(rest, fields)
@@ -316,7 +316,7 @@ def _interpret(headers: dict[str, str], pairs: tuple[tuple[str, str], ...]) -> F
     if upgrade:
         if connection not in _UPGRADES or headers["upgrade"].lower() != "websocket":
             return None
-        if headers.get("sec-websocket-version") != "13" or not _is_key(headers.get(_KEY_NAME, "")):
+        if headers.get("sec-websocket-version") != "13" or not _is_key(headers.get(_KEY_NAME, "").encode()):
             return None
     elif connection not in ("keep-alive", "close"):
         return None
@@ -326,9 +326,12 @@ def _interpret(headers: dict[str, str], pairs: tuple[tuple[str, str], ...]) -> F
     return Fields(headers, pairs, int(declared), connection != "close", upgrade)
 
 
-def _is_key(key: str) -> bool:
-    """Whether it is what a handshake must have: 16 bytes (RFC 6455 section 4.2.1)."""
-    return len(key) == _KEY_LENGTH and _KEY.fullmatch(key.encode()) is not None
+def _is_key(key: bytes) -> bool:
+    """Whether it is what a handshake must have: 16 bytes as base64 (RFC 6455 section 4.2.1)."""
+    try:
+        return len(key) == _KEY_LENGTH and len(a2b_base64(key, strict_mode=True)) == 16
+    except ValueError:
+        return False
 
 
 def _learn(name: str) -> str | None:

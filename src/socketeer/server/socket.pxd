@@ -3,7 +3,7 @@ from socketeer.engine.session cimport Session
 from socketeer.server.others cimport Others
 from socketeer.messaging.dispatch cimport run_handler, run_only
 
-cdef object log, RESERVED_EVENTS, LOCAL_EVENTS, EVENT, ACK, DISCONNECT
+cdef object log, JOINING, CONNECTED, LEAVING, DISCONNECTED, RESERVED_EVENTS, LOCAL_EVENTS, EVENT, ACK, DISCONNECT
 
 cdef class Socket(Others):
     cdef object __weakref__
