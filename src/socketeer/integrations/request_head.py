@@ -44,11 +44,13 @@ _ITS_OWN: Final = frozenset(
         "x-forwarded-for",
     }
 )
+_SECRET = _ITS_OWN - {"content-length", _KEY_NAME}
 
-#: Header lines of handshakes, all but the key, by how they are written: those of one kind of client for one site are equal.
+#: Whole blocks of header lines: clients of one kind send the same to one site. Of WebSocket handshakes all but the key.
+_blocks: dict[bytes, Fields] = {}
 _handshakes: dict[bytes, Handshake] = {}
-_MAX_HANDSHAKES: Final = 128
-_LONGEST_HANDSHAKE: Final = 1024
+_MAX_BLOCKS: Final = 128
+_LONGEST_BLOCK: Final = 1024
 #: As nearly all write it.
 _KEY_LINE: Final = b"\r\nSec-WebSocket-Key: "
 _KEY_LENGTH: Final = 24
@@ -247,27 +249,39 @@ def _query_in(line: bytes) -> str | None:
 
 
 def _read_block(block: bytes) -> Fields | None:
-    """As :func:`_read_fields`, which need not be asked again for a handshake of which all but the key is known."""
+    """As :func:`_read_fields`, which is not asked again where a whole block is known, or all but a handshake's key."""
     start = block.find(_KEY_LINE) + len(_KEY_LINE)
     if start < len(_KEY_LINE):
-        return _read_fields(block)
+        return _blocks.get(block) or _learn_block(block)
     end = start + _KEY_LENGTH
     rest = block[:start] + block[end:]
     known = _handshakes.get(rest)
-    if known is not None:
-        key = block[start:end]
-        return known.with_key(key.decode("ascii")) if _is_key(key) else None
+    if known is None:
+        return _learn_handshake(block, rest)
+    key = block[start:end]
+    return known.with_key(key.decode("ascii")) if _is_key(key) else None
+
+
+def _learn_block(block: bytes) -> Fields | None:
     fields = _read_fields(block)
-    if fields is not None and fields.upgrade and len(rest) <= _LONGEST_HANDSHAKE:
-        _remember(rest, fields)
+    if fields is not None and _may_be_known(fields, block):
+        if len(_blocks) >= _MAX_BLOCKS:
+            _blocks.clear()
+        _blocks[block] = fields
     return fields
 
 
-def _remember(rest: bytes, fields: Fields) -> None:
-    if _ITS_OWN.intersection(fields.headers) == {_KEY_NAME}:
-        if len(_handshakes) >= _MAX_HANDSHAKES:
+def _learn_handshake(block: bytes, rest: bytes) -> Fields | None:
+    fields = _read_fields(block)
+    if fields is not None and fields.upgrade and _may_be_known(fields, rest):
+        if len(_handshakes) >= _MAX_BLOCKS:
             _handshakes.clear()
         _handshakes[rest] = Handshake(fields)
+    return fields
+
+
+def _may_be_known(fields: Fields, text: bytes) -> bool:
+    return len(text) <= _LONGEST_BLOCK and _SECRET.isdisjoint(fields.headers)
 
 
 def _read_fields(block: bytes) -> Fields | None:
