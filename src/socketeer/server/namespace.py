@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, NoReturn, cast, final
 
@@ -219,9 +219,9 @@ class Namespace(Broadcasting, SharedListening):
         _check_server_event(event)
         return published(self.adapter.server_side_emit((event, *args)))
 
-    def server_side_emit_with_ack(
+    async def server_side_emit_with_ack(
         self, event: str, *args: Any, timeout: float | None = None
-    ) -> Coroutine[Any, Any, list[Any]]:
+    ) -> list[Any]:
         """As :meth:`server_side_emit`, and wait for what every other node's listeners return.
 
         Raises:
@@ -229,9 +229,8 @@ class Namespace(Broadcasting, SharedListening):
             AckTimeout: not all came within ``timeout`` seconds (None: the adapter's own patience);
                 ``responses`` holds those that did.
         """
-        # No ``async def``: a compiled one would make a coroutine of the compiler's own kind.
         _check_server_event(event)
-        return self.adapter.server_side_emit_with_ack((event, *args), timeout)
+        return await self.adapter.server_side_emit_with_ack((event, *args), timeout)
 
     @final
     def on_server_side_emit(

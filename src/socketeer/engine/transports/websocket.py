@@ -5,8 +5,8 @@ https://socket.io/docs/v4/engine-io-protocol/#upgrade
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 from socketeer.engine.carriers.base import Carrier, Deaf
 from socketeer.engine.session import Session, State
@@ -43,9 +43,9 @@ class WebSocketTransport:
         """Bytes queued."""
         return self.carrier.held()
 
-    def drained(self) -> Coroutine[Any, Any, None]:
+    async def drained(self) -> None:
         """Wait until the queue is below its low-water mark."""
-        return self.carrier.drained()
+        await self.carrier.drained()
 
     def finish(self, ended: Callable[[], None]) -> None:
         """The close frame follows what is queued; the official server does not wait for its answer either."""
