@@ -22,12 +22,15 @@ nox.options.sessions = ["lint", "types", "test"]
 
 #: Tests of the modules that may be compiled, and of those directly above them.
 HOT_PATH = [
-    *(
-        f"tests/engine/test_{name}.py"
-        for name in ("emitter", "session", "session_closing", "session_v3", "taps")
-    ),
     *(f"tests/protocol/test_{name}.py" for name in ("frame", "parser", "parser_encoding", "parsers")),
-    *("tests/messaging", "tests/server"),
+    *(
+        f"tests/integrations/test_{name}.py"
+        for name in (
+            *("departures", "handover", "request_head"),
+            *("uvicorn_direct", "uvicorn_http", "uvicorn_websocket"),
+        )
+    ),
+    *("tests/engine", "tests/messaging", "tests/server"),
 ]
 
 

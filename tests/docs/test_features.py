@@ -79,12 +79,7 @@ WITHIN = {
         *(
             "end_sessions",
             "make_adapter",
-            "on_connect",
-            "gathers_for_all",
-            "on_broken",
-            "on_connection_closed",
             "on_joined",
-            "on_other",
             "recovery",
             "wheel",
         )

@@ -314,7 +314,7 @@ def test_a_retired_timer_holds_nobody() -> None:
 
 def test_equal_deadlines_have_one_timer(bench: Bench) -> None:
     late: list[str] = []
-    patience: Patience[str] = Patience(bench.wheel, 5.0, late.append)
+    patience = Patience(bench.wheel, 5.0, late.append)
     patience.begin("a")
     bench.clock.advance(1)
     patience.begin("b")
@@ -341,7 +341,7 @@ def test_one_that_fails_keeps_none_from_its_end(bench: Bench, caplog: pytest.Log
         late.append(one)
         raise ValueError
 
-    patience: Patience[int] = Patience(bench.wheel, 5.0, fail)
+    patience = Patience(bench.wheel, 5.0, fail)
     patience.begin(1)
     patience.begin(2)
     bench.clock.advance(6)
@@ -351,7 +351,7 @@ def test_one_that_fails_keeps_none_from_its_end(bench: Bench, caplog: pytest.Log
 
 def test_so_many_that_others_have_their_turn_between_them(bench: Bench) -> None:
     late: list[int] = []
-    patience: Patience[int] = Patience(bench.wheel, 5.0, late.append)
+    patience = Patience(bench.wheel, 5.0, late.append)
     for number in range(1300):
         patience.begin(number)
     bench.clock.advance(5 + RESOLUTION)

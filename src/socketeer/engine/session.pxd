@@ -1,6 +1,6 @@
 from socketeer.engine.taps cimport Tappable
 
-cdef object _OPEN, _AWAITING, log
+cdef object _OPEN, _CLOSING, _CLOSED, _RESTING, _AWAITING, _AWAITING_REFRESHED, _LISTENING, _NOWHERE, log
 
 cdef class Session(Tappable):
     cdef object __weakref__

@@ -64,8 +64,9 @@ class Heartbeat(Enum):
 
 
 # Names of this module: looking a member up on its class costs as much as the rest of the check.
-_OPEN: Final = State.OPEN
-_AWAITING: Final = Heartbeat.AWAITING
+_OPEN, _CLOSING, _CLOSED = State
+_RESTING, _AWAITING, _AWAITING_REFRESHED, _LISTENING = Heartbeat
+_NOWHERE: Final = ended_transport("")
 
 
 class SessionHandler(Protocol):
@@ -181,12 +182,12 @@ class Session(Tappable):
         self.request = request
         self.options = options
         self.wheel = wheel
-        self.state = State.OPEN
-        self.transport: Transport = ended_transport("")  # there is none before it is opened
+        self.state = _OPEN
+        self.transport: Transport = _NOWHERE  # before it is opened
         self.handler: SessionHandler = NO_HANDLER
         self.upgrading: Upgrading | None = None
         self._on_closed = on_closed
-        self._heartbeat = Heartbeat.RESTING
+        self._heartbeat = _RESTING
         self._grain = grain_of(min(options.ping_interval, options.ping_timeout))  # so that many ping together
         self.tick = -1
         self.send: Callable[[Message], None] = _discard
@@ -202,7 +203,7 @@ class Session(Tappable):
         self.send = self._sender()
         self.send(handshake)
         if self.protocol == 3:
-            self._heartbeat = Heartbeat.LISTENING
+            self._heartbeat = _LISTENING
             self._listen()
         else:
             self.wheel.set(self, self.options.ping_interval, self._grain)
@@ -215,23 +216,23 @@ class Session(Tappable):
         forward = transport.send if self.outgoing is None else self.outgoing.forward
         for message in queued:
             forward(message)
-        if self.state is State.CLOSING:
+        if self.state is _CLOSING:
             transport.finish(self._forced_close)
-        elif self.state is State.OPEN:
+        elif self.state is _OPEN:
             self.send = self._sender()
             self.emit("upgrade", transport)
             self.handler.on_upgrade()
 
     def close(self, discard: bool = False) -> None:
         """Close from this side: reason ``forced close``. What is queued is sent first, or dropped with ``discard``."""
-        if self.state is not State.OPEN:
+        if self.state is not _OPEN:
             return
         if discard:
             self.fail("forced close")
             return
-        self.state = State.CLOSING
+        self.state = _CLOSING
         self.send = _discard
-        self._heartbeat = Heartbeat.AWAITING_REFRESHED
+        self._heartbeat = _AWAITING_REFRESHED
         self.wheel.set(self, CLOSE_TIMEOUT)
         self.transport.finish(self._forced_close)
 
@@ -240,9 +241,9 @@ class Session(Tappable):
 
     def fail(self, reason: str, description: str | None = None) -> None:
         """The session has ended for ``reason``, one of Socket.IO's words. Everything is freed; twice does nothing."""
-        if self.state is State.CLOSED:
+        if self.state is _CLOSED:
             return
-        self.state = State.CLOSED
+        self.state = _CLOSED
         self.send = _discard
         self.wheel.clear(self)
         if self.upgrading is not None:
@@ -267,10 +268,10 @@ class Session(Tappable):
 
     def _beat(self) -> None:
         """The timer has fired."""
-        if self.state is State.CLOSING:
+        if self.state is _CLOSING:
             self.fail("forced close")
-        elif self._heartbeat is Heartbeat.RESTING:
-            self._heartbeat = Heartbeat.AWAITING
+        elif self._heartbeat is _RESTING:
+            self._heartbeat = _AWAITING
             self.wheel.set(self, self.options.ping_timeout, self._grain)
             self.send(PING_PACKET)
         else:
@@ -292,7 +293,7 @@ class Session(Tappable):
 
     def _refresh(self) -> None:
         """engine.io 6.6.12: the first other packet after a ping gives the pong more time, once."""
-        self._heartbeat = Heartbeat.AWAITING_REFRESHED
+        self._heartbeat = _AWAITING_REFRESHED
         self.wheel.set(self, self.options.ping_timeout, self._grain)
 
     def _receive_other(self, kind: int, data: bytes) -> None:
@@ -302,8 +303,8 @@ class Session(Tappable):
         if self.protocol == 3 and kind in (PING, PONG, BASE64):
             self._receive_v3(kind, data)
         elif kind == PONG:
-            if self._heartbeat is not Heartbeat.RESTING:
-                self._heartbeat = Heartbeat.RESTING
+            if self._heartbeat is not _RESTING:
+                self._heartbeat = _RESTING
                 self.wheel.set(self, self.options.ping_interval, self._grain)
                 if heard:
                     self.emit("heartbeat")
@@ -374,7 +375,7 @@ class Session(Tappable):
 
     def is_open(self) -> bool:
         """Whether messages come and go."""
-        return self.state is State.OPEN
+        return self.state is _OPEN
 
     def writable(self) -> bool:
         """Whether a message would leave now."""

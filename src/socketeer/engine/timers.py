@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from itertools import islice
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Protocol
 
 log = logging.getLogger("socketeer")
 
@@ -162,10 +162,7 @@ class TimerWheel:
                 log.exception("a timer failed")
 
 
-T = TypeVar("T")
-
-
-class Patience(Generic[T]):
+class Patience:
     """Deadlines that are all equally far away, so that the oldest is the next: one timer for all, and none for each.
 
     For what begins often and ends in time nearly always.
@@ -173,17 +170,17 @@ class Patience(Generic[T]):
 
     __slots__ = ("_delay", "_due", "_late", "_timer", "wheel")
 
-    def __init__(self, wheel: TimerWheel, delay: float, late: Callable[[T], None]) -> None:
+    def __init__(self, wheel: TimerWheel, delay: float, late: Callable[[Any], None]) -> None:
         self.wheel: Final = wheel
         self._delay = delay
         self._late = late
-        self._due: dict[T, float] = {}
+        self._due: dict[Any, float] = {}
         self._timer = Timer(self._look)
 
     def __len__(self) -> int:
         return len(self._due)
 
-    def begin(self, one: T) -> None:
+    def begin(self, one: object) -> None:
         """``late(one)`` is called after the delay; where it has begun already, nothing changes."""
         if one in self._due:
             return
@@ -191,7 +188,7 @@ class Patience(Generic[T]):
         if self._timer.tick < 0:
             self.wheel.set(self._timer, self._delay)
 
-    def end(self, one: T) -> None:
+    def end(self, one: object) -> None:
         """It is not, if it has not been yet."""
         self._due.pop(one, None)
 

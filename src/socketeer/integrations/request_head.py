@@ -8,6 +8,7 @@ it means. So the two never understand one request differently.
 from __future__ import annotations
 
 import re
+from binascii import a2b_base64
 from typing import Final
 
 from socketeer.engine.at_once import Terms
@@ -18,9 +19,9 @@ _MAX_HEAD: Final = 8192
 _MAX_LINES: Final = 64
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 _STAMP = re.compile(rb"[0-9A-Za-z._-]{1,64}(?=[& ])")
 _LAST = " HTTP/1.1"
+_USUAL = f"{USUAL_QUERY}{_LAST}".encode()
 
 #: Header names as they are written, and in lower case. It has an end: names are the client's to choose.
 _names: dict[str, str] = {}
@@ -31,6 +32,7 @@ _MAX_NAMES: Final = 256
 _lines: dict[str, tuple[str, str]] = {}
 _MAX_LINES_KNOWN: Final = 512
 _LONGEST_KNOWN: Final = 512
+_KEY_NAME: Final = "sec-websocket-key"
 #: What each client has for itself, and what is nobody else's business.
 _ITS_OWN: Final = frozenset(
     {
@@ -38,10 +40,20 @@ _ITS_OWN: Final = frozenset(
         "content-length",
         "cookie",
         "proxy-authorization",
-        "sec-websocket-key",
+        _KEY_NAME,
         "x-forwarded-for",
     }
 )
+_SECRET = _ITS_OWN - {"content-length", _KEY_NAME}
+
+#: Whole blocks of header lines: clients of one kind send the same to one site. Of WebSocket handshakes all but the key.
+_blocks: dict[bytes, Fields] = {}
+_handshakes: dict[bytes, Handshake] = {}
+_MAX_BLOCKS: Final = 128
+_LONGEST_BLOCK: Final = 1024
+#: As nearly all write it.
+_KEY_LINE: Final = b"\r\nSec-WebSocket-Key: "
+_KEY_LENGTH: Final = 24
 
 _UPGRADES = frozenset({"upgrade", "keep-alive, upgrade", "keep-alive,upgrade"})
 #: Headers that change how the rest of the connection is read.
@@ -68,6 +80,23 @@ class Fields:
         self.upgrade = upgrade
         """Whether it is a WebSocket handshake."""
         self.forwarded = "x-forwarded-for" in headers or "x-forwarded-proto" in headers
+
+
+class Handshake:
+    """The header lines of a WebSocket handshake, for any key."""
+
+    __slots__ = ("_before", "_behind", "_headers")
+
+    def __init__(self, fields: Fields) -> None:
+        self._headers = {**fields.headers, _KEY_NAME: ""}
+        at = list(fields.headers).index(_KEY_NAME)
+        self._before, self._behind = fields.pairs[:at], fields.pairs[at + 1 :]
+
+    def with_key(self, key: str) -> Fields:
+        """As a client has sent them."""
+        headers = self._headers.copy()
+        headers[_KEY_NAME] = key
+        return Fields(headers, (*self._before, (_KEY_NAME, key), *self._behind), 0, True, True)
 
 
 class RequestHead:
@@ -174,19 +203,13 @@ class HeadReader:
         if known is not None and known.block == block:
             fields = known.fields
         else:
-            read = _read_fields(block)
+            read = _read_block(block)
             if read is None or (is_get and read.length) or (read.upgrade and not is_get):
                 return None
             fields = read
-        try:
-            rest = data[start:line].decode("ascii")
-        except UnicodeDecodeError:
+        query = _query_in(data[start:line])
+        if query is None:
             return None
-        query = rest[: -len(_LAST)]
-        if not rest.endswith(_LAST) or not query.isprintable() or " " in query or "#" in query:
-            return None
-        if query == USUAL_QUERY:
-            query = USUAL_QUERY  # one string for all
         head = RequestHead("GET" if is_get else "POST", query, fields, data[: end + 4], start, block)
         if is_get:
             self._get = head
@@ -212,6 +235,55 @@ def is_plain(path: str) -> bool:
     return re.fullmatch(r"(?:/[A-Za-z0-9._~-]+)+", path) is not None
 
 
+def _query_in(line: bytes) -> str | None:
+    """The query string, of what stands behind the path and the question mark in the request's first line."""
+    if line == _USUAL:
+        return USUAL_QUERY
+    try:
+        text = line.decode("ascii")
+    except UnicodeDecodeError:
+        return None
+    query = text[: -len(_LAST)]
+    plain = text.endswith(_LAST) and query.isprintable() and " " not in query and "#" not in query
+    return query if plain else None
+
+
+def _read_block(block: bytes) -> Fields | None:
+    """As :func:`_read_fields`, which is not asked again where a whole block is known, or all but a handshake's key."""
+    start = block.find(_KEY_LINE) + len(_KEY_LINE)
+    if start < len(_KEY_LINE):
+        return _blocks.get(block) or _learn_block(block)
+    end = start + _KEY_LENGTH
+    rest = block[:start] + block[end:]
+    known = _handshakes.get(rest)
+    if known is None:
+        return _learn_handshake(block, rest)
+    key = block[start:end]
+    return known.with_key(key.decode("ascii")) if _is_key(key) else None
+
+
+def _learn_block(block: bytes) -> Fields | None:
+    fields = _read_fields(block)
+    if fields is not None and _may_be_known(fields, block):
+        if len(_blocks) >= _MAX_BLOCKS:
+            _blocks.clear()
+        _blocks[block] = fields
+    return fields
+
+
+def _learn_handshake(block: bytes, rest: bytes) -> Fields | None:
+    fields = _read_fields(block)
+    if fields is not None and fields.upgrade and _may_be_known(fields, rest):
+        if len(_handshakes) >= _MAX_BLOCKS:
+            _handshakes.clear()
+        _handshakes[rest] = Handshake(fields)
+    return fields
+
+
+def _may_be_known(fields: Fields, text: bytes) -> bool:
+    return len(text) <= _LONGEST_BLOCK and _SECRET.isdisjoint(fields.headers)
+
+
 def _read_fields(block: bytes) -> Fields | None:
     try:
         lines = block.decode("ascii").split("\r\n")
@@ -221,8 +293,9 @@ def _read_fields(block: bytes) -> Fields | None:
         return None
     headers: dict[str, str] = {}
     pairs = []
+    known = _lines
     for line in lines:
-        pair = _lines.get(line) or _read_line(line)
+        pair = known.get(line) or _read_line(line)
         if pair is None or pair[0] in headers:
             return None
         headers[pair[0]] = pair[1]
@@ -257,7 +330,7 @@ def _interpret(headers: dict[str, str], pairs: tuple[tuple[str, str], ...]) -> F
     if upgrade:
         if connection not in _UPGRADES or headers["upgrade"].lower() != "websocket":
             return None
-        if headers.get("sec-websocket-version") != "13" or not _is_key(headers.get("sec-websocket-key", "")):
+        if headers.get("sec-websocket-version") != "13" or not _is_key(headers.get(_KEY_NAME, "").encode()):
             return None
     elif connection not in ("keep-alive", "close"):
         return None
@@ -267,9 +340,12 @@ def _interpret(headers: dict[str, str], pairs: tuple[tuple[str, str], ...]) -> F
     return Fields(headers, pairs, int(declared), connection != "close", upgrade)
 
 
-def _is_key(key: str) -> bool:
-    """Whether it is what a handshake must have: 16 bytes (RFC 6455 section 4.2.1)."""
-    return len(key) == 24 and _KEY.fullmatch(key) is not None
+def _is_key(key: bytes) -> bool:
+    """Whether it is what a handshake must have: 16 bytes as base64 (RFC 6455 section 4.2.1)."""
+    try:
+        return len(key) == _KEY_LENGTH and len(a2b_base64(key, strict_mode=True)) == 16
+    except ValueError:
+        return False
 
 
 def _learn(name: str) -> str | None:

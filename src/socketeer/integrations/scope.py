@@ -63,12 +63,14 @@ class _ScopeRequest(Request):
 
     __slots__ = ()
 
-    def _read_raw_headers(self) -> None:
-        self.raw_headers = [
+    def _read_raw_headers(self) -> list[tuple[str, str]]:
+        return [
             (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in self.scope["headers"]
         ]
 
-    forgotten = (*Request.forgotten, "raw_headers")
+    def settle(self) -> None:
+        super().settle()
+        self._raw_headers = None
 
 
 def encode(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:

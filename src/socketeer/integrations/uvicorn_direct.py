@@ -157,7 +157,7 @@ class DirectRequest(Request):
         super().__init__(
             head.method, path, head.query, fields.pairs, client[0] if client else "", secure, whole=body
         )
-        self.fields = fields.headers
+        self._fields = fields.headers
         self._port = client[1] if client else None
 
     @property
@@ -165,7 +165,7 @@ class DirectRequest(Request):
         """Whom it is from; None where the server does not tell."""
         return None if self._port is None else (self.address, self._port)
 
-    def _make_scope(self) -> None:
+    def _make_scope(self) -> dict[str, Any]:
         websocket = any(name == "upgrade" for name, _ in self.raw_headers)
         scheme = "ws" if websocket else "http"
         scope: dict[str, Any] = {
@@ -184,7 +184,7 @@ class DirectRequest(Request):
         }
         if not websocket:
             scope["method"] = self.method
-        self.scope = scope
+        return scope
 
 
 def client_name(request: DirectRequest) -> str:

@@ -35,10 +35,10 @@ class Site:
         self.websocket: Final[type[WebSocketProtocol] | None] = kind if ours else None
         """What takes handshakes; None where it is none of ours."""
         self._header_timeout = header_timeout
-        self._patience: Patience[Awaited] | None = None
+        self._patience: Patience | None = None
         self._patience_loop: asyncio.AbstractEventLoop | None = None
 
-    def patience(self, loop: asyncio.AbstractEventLoop) -> Patience[Awaited]:
+    def patience(self, loop: asyncio.AbstractEventLoop) -> Patience:
         """With connections whose request has not come yet."""
         if self._patience is None or self._patience_loop is not loop:
             self._patience = Patience(TimerWheel(loop), self._header_timeout, _abort)

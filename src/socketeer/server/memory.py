@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Awaitable, Iterable, Sequence
+from typing import Any
 
-from socketeer.engine.emitter import Emitter
 from socketeer.errors import UsageError
 from socketeer.protocol.frame import Message
 from socketeer.protocol.packet import Packet
 from socketeer.server.adapter import (
-    ROOM_EVENTS,
     AdapterHost,
     Capabilities,
     Member,
@@ -22,26 +20,12 @@ from socketeer.server.adapter import (
     Target,
 )
 from socketeer.server.replies import Gatherer, Replies
+from socketeer.server.rooms import Rooms
 
 log = logging.getLogger("socketeer")
 
 
-#: An ordered set: broadcasts reach clients in the order in which they joined. One name is a tuple, which is a third
-#: of a dict: each socket has a room to itself, and most have no other.
-_Names = dict[str, None] | tuple[str, ...]
-
-
-def _with(names: _Names, name: str) -> _Names:
-    """The set with one more; where it has been a tuple, another one or a dict."""
-    if isinstance(names, dict):
-        names[name] = None
-        return names
-    if not names or names[0] == name:
-        return names or (name,)
-    return {names[0]: None, name: None}
-
-
-class MemoryAdapter(Emitter):
+class MemoryAdapter(Rooms):
     """Rooms of one process. Joining and leaving cost what they touch; a broadcast costs its receivers.
 
     It tells of the rooms of this node: ``create-room(room)``, ``join-room(room, id)``, ``leave-room(room, id)``
@@ -49,116 +33,15 @@ class MemoryAdapter(Emitter):
     Adapters that reach other nodes extend it: what is here does their part on this node.
     """
 
-    name: ClassVar = "adapter"
-    events: ClassVar[frozenset[str]] = ROOM_EVENTS
     capabilities = Capabilities()
 
     def __init__(self, nsp: AdapterHost) -> None:
         super().__init__()
         self.nsp = nsp
-        self._heard = False
-        """Whether anybody listens."""
         self._sockets = nsp.sockets
-        self._members: dict[Room, _Names] = {}
-        self._rooms_of: dict[str, _Names] = {}
 
     def start(self) -> None:
         """Nothing to begin here."""
-
-    @property
-    def rooms(self) -> Mapping[Room, Iterable[str]]:
-        """The ids in each room."""
-        return self._members
-
-    def join(self, socket_id: str, rooms: Iterable[Room]) -> None:
-        """Add a socket to rooms; to those it is in already, it is not added again."""
-        own = self._rooms_of.setdefault(socket_id, ())
-        if self._heard:
-            self._join_heard(socket_id, rooms)
-            return
-        table = self._members
-        for room in rooms:
-            if type(own) is dict:
-                own[room] = None
-            else:
-                own = self._rooms_of[socket_id] = _with(own, room)
-            members = table.get(room)
-            if type(members) is dict:
-                members[socket_id] = None
-            elif members is None and type(own) is tuple and room == socket_id:
-                table[room] = own  # the room that each socket has to itself: one object says both
-            else:
-                table[room] = _with(members or (), socket_id)
-
-    def _join_heard(self, socket_id: str, rooms: Iterable[Room]) -> None:
-        for room in rooms:
-            own = self._rooms_of.get(socket_id)
-            if own is None:
-                return  # a listener has disconnected it
-            if room in own:
-                continue
-            members = self._members.get(room)
-            self._rooms_of[socket_id] = _with(own, room)
-            self._members[room] = _with(members or (), socket_id)
-            if members is None:
-                self.emit("create-room", room)
-            self.emit("join-room", room, socket_id)
-
-    def leave(self, socket_id: str, room: Room) -> None:
-        """Take a socket out of a room; a room that empties is gone."""
-        own = self._rooms_of.get(socket_id)
-        if own is not None and room in own:
-            if type(own) is dict:
-                del own[room]
-            else:
-                self._rooms_of[socket_id] = ()
-            self._drop(socket_id, room)
-
-    def leave_all(self, socket_id: str) -> None:
-        """Take a socket out of all its rooms."""
-        for room in self._rooms_of.pop(socket_id, ()):
-            self._drop(socket_id, room)
-
-    def _drop(self, socket_id: str, room: Room) -> None:
-        members = self._members[room]
-        if type(members) is dict:
-            del members[socket_id]
-        else:
-            members = self._members[room] = ()
-        if self._heard:
-            self.emit("leave-room", room, socket_id)
-            left = self._members.get(room)
-            if left is None or left:
-                return  # a listener has let somebody in
-            del self._members[room]
-            self.emit("delete-room", room)
-        elif not members:
-            del self._members[room]
-
-    def _listeners_changed(self) -> None:
-        self._heard = self.listens(*ROOM_EVENTS)
-
-    def socket_rooms(self, socket_id: str) -> Iterable[Room]:
-        """The rooms of a socket; none if it is not there."""
-        return self._rooms_of.get(socket_id, ())
-
-    def select(self, target: Target) -> Iterator[str]:
-        """The ids that ``target`` means, each once, as of now: what a receiver does meanwhile changes nothing."""
-        rooms, excepted = target.rooms, target.except_rooms
-        ids: Iterable[str]
-        if not rooms:
-            ids = list(self._rooms_of)
-        elif len(rooms) == 1:
-            ids = list(self._members.get(rooms[0], ()))
-        else:
-            ids = dict.fromkeys(each for room in rooms for each in self._members.get(room, ()))
-        if not excepted:
-            return iter(ids)
-        if len(excepted) == 1:
-            banned: Iterable[str] = self._members.get(excepted[0], {})
-        else:
-            banned = {each for room in excepted for each in self._members.get(room, ())}
-        return (each for each in ids if each not in banned)
 
     # --- packets --------------------------------------------------------------------------------
 

@@ -5,15 +5,14 @@ https://socket.io/docs/v4/server-api/#server
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar, overload
 
 from socketeer.engine.server import EngineServer
-from socketeer.engine.session import Session
-from socketeer.engine.timers import Patience, TimerWheel
-from socketeer.errors import OptionError, PacketError
-from socketeer.messaging.connection import Connection, NamespaceSocket
+from socketeer.engine.timers import TimerWheel
+from socketeer.errors import OptionError
+from socketeer.messaging.connection import Connection
 from socketeer.messaging.handlers import Function, HandlerTable, Payload
 from socketeer.messaging.listening import M
 from socketeer.options import (
@@ -31,16 +30,15 @@ from socketeer.options import (
     ServerOptions,
     TransportName,
 )
-from socketeer.protocol.packet import CONNECT, Packet
 from socketeer.protocol.parsers import PacketParser, choose_parser
 from socketeer.server.adapter import Adapter, AdapterFactory
 from socketeer.server.dynamic import NameRule, ParentNamespace, Parents
+from socketeer.server.entrance import Entrance
 from socketeer.server.events import SharedListening
 from socketeer.server.memory import MemoryAdapter
 from socketeer.server.namespace import Namespace
 from socketeer.server.operators import Broadcasting, BroadcastOperator
 from socketeer.server.recovery import RecoveringAdapter
-from socketeer.server.v2_clients import is_v2, parse_address
 
 _ENGINE = EngineOptions()
 _SERVER = ServerOptions()
@@ -154,17 +152,18 @@ class BaseServer(Broadcasting, SharedListening):
             )
         self.make_adapter: AdapterFactory = self._choose_adapter(adapter, path)
         self.parser = choose_parser(parser, limits.max_attachments)
-        self.engine = EngineServer(engine, self._on_session)
         self.started = False
         """Whether a loop runs and the adapters have been started."""
         self._namespaces: dict[str, Namespace] = {}
         self._parents = Parents(self, self._namespaces, self.options.cleanup_empty_child_namespaces)
-        self._idle: Patience[Connection] | None = None
-        """With connections that have joined no namespace yet."""
+        self._entrance = Entrance(self, self._namespaces, self._parents, self.options.connect_timeout)
+        self.on_joined: Callable[[Connection], None] = self._entrance.on_joined
+        """For the namespaces: a connection has joined one."""
+        self.engine = EngineServer(engine, self._entrance.take)
         self.sockets = self.of("/")
         self._check_adapter()
         if allow_eio3:
-            self.engine.on("connection", self._join_main)
+            self.engine.on("connection", self._entrance.join_main)
 
     def _choose_adapter(self, adapter: AdapterFactory, path: str) -> AdapterFactory:  # noqa: ARG002
         """What makes adapters, from the option; how the server is hosted may change the default."""
@@ -309,72 +308,6 @@ class BaseServer(Broadcasting, SharedListening):
             for nsp in list(self._namespaces.values()):
                 nsp.adapter.start()
 
-    def _on_session(self, session: Session) -> Connection:
-        if not self.started:
-            self.start()
-        connection = Connection(session, self.parser, self)
-        idle = self._idle
-        if idle is None or idle.wheel is not session.wheel:
-            idle = self._idle = Patience(session.wheel, self.options.connect_timeout, _no_namespace)
-        idle.begin(connection)
-        return connection
-
-    def _join_main(self, session: Session) -> None:
-        """A client of Socket.IO 2 is in ``/`` without asking."""
-        if is_v2(session) and isinstance(session.handler, Connection):
-            self.on_connect(session.handler, "/", None)
-
-    @property
-    def gathers_for_all(self) -> bool:
-        """Nothing is gathered for who has not joined (CVE-2026-48804)."""
-        return False
-
-    def on_other(self, connection: Connection, packet: Packet, socket: NamespaceSocket | None) -> None:
-        """Only a CONNECT of a namespace that is not joined is in order, as for the official server."""
-        nsp = packet.nsp
-        if packet.type == CONNECT:
-            if socket is None and not connection.is_joining(nsp):
-                self.on_connect(connection, nsp, packet.data)
-            else:
-                connection.violation("a second CONNECT", nsp)
-        elif not connection.has_just_left(nsp):
-            connection.violation("a packet that is not CONNECT", nsp)
-
-    def on_broken(self, connection: Connection, error: PacketError) -> None:  # noqa: ARG002 - logged already
-        """The client sent what is no packet: its session is closed."""
-        connection.session.close()
-
-    def on_connect(self, connection: Connection, nsp: str, data: Any) -> None:
-        """A CONNECT packet has come."""
-        if "?" in nsp and is_v2(connection.session):
-            try:
-                nsp, data = parse_address(nsp)
-            except ValueError as error:
-                connection.violation(f"a CONNECT whose query is no query ({error})", nsp)
-                return
-            if nsp in connection.sockets or connection.is_joining(nsp):
-                connection.violation("a second CONNECT", nsp)
-                return
-        limit = connection.session.options.limits.max_namespaces
-        if connection.namespaces >= limit:
-            connection.violation(f"more than {limit} namespaces (max_namespaces)", nsp)
-            return
-        namespace = self._namespaces.get(nsp)
-        if namespace is None:
-            self._parents.connect(connection, nsp, data or {})
-        else:
-            namespace.connect(connection, data or {})
-
-    def on_joined(self, connection: Connection) -> None:
-        """A connection has joined a namespace: it may stay."""
-        if self._idle is not None:
-            self._idle.end(connection)
-
-    def on_connection_closed(self, connection: Connection, reason: str, description: str | None) -> None:  # noqa: ARG002
-        """A connection has ended."""
-        if self._idle is not None:
-            self._idle.end(connection)
-
     async def close(self) -> None:
         """Disconnect everybody with reason ``server shutting down`` and refuse new clients."""
         await self.end_sessions()
@@ -388,7 +321,3 @@ class BaseServer(Broadcasting, SharedListening):
         for nsp in list(self._namespaces.values()):
             await nsp.adapter.close()
         await self._parents.settle()
-
-
-def _no_namespace(connection: Connection) -> None:
-    connection.session.close(discard=True)

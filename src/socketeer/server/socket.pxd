@@ -3,7 +3,7 @@ from socketeer.engine.session cimport Session
 from socketeer.server.others cimport Others
 from socketeer.messaging.dispatch cimport run_handler, run_only
 
-cdef object log, EVENT, ACK, DISCONNECT
+cdef object log, JOINING, CONNECTED, LEAVING, DISCONNECTED, EVENT, ACK, DISCONNECT
 cdef frozenset RESERVED_EVENTS, LOCAL_EVENTS
 
 cdef class Socket(Others):

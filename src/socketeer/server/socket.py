@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Coroutine, Iterable, Sequence
-from enum import Enum
 from typing import Any
 
 from socketeer.engine.http.message import Request
@@ -27,6 +26,7 @@ from socketeer.protocol.packet import ACK, DISCONNECT, EVENT, RESERVED_EVENTS, P
 from socketeer.server.adapter import Flags, Room
 from socketeer.server.events import LOCAL_EVENTS, check_listenable
 from socketeer.server.handshake import Handshake
+from socketeer.server.life import CONNECTED, DISCONNECTED, JOINING, LEAVING, Life
 from socketeer.server.middleware import run_middlewares
 from socketeer.server.operators import check_event, room_names
 from socketeer.server.others import Others
@@ -38,17 +38,6 @@ from socketeer.server.v2_clients import is_v2
 log = logging.getLogger("socketeer")
 
 _NO_FLAGS = Flags()
-
-
-class Life(Enum):
-    """Where a socket is in its life."""
-
-    JOINING = "joining"
-    """In the middlewares; it may emit, and join rooms."""
-    CONNECTED = "connected"
-    LEAVING = "leaving"
-    """Its ``disconnecting`` listeners are being told; connected still, to them and to everybody."""
-    DISCONNECTED = "disconnected"
 
 
 class Socket(Others):
@@ -90,8 +79,8 @@ class Socket(Others):
         self._acks: AckTable | None = None
         """None until the first is asked for: of most sockets none is."""
         self._data: dict[str, Any] | None = None
-        self._drained = Drained(self.conn)
-        self._life = Life.JOINING
+        self._drained: Drained | None = None
+        self._life: Life = JOINING
 
     def __repr__(self) -> str:
         return f"<Socket {self.id} {self.nsp.name[:100]!r} {self._life.value}>"
@@ -125,7 +114,7 @@ class Socket(Others):
     @property
     def connected(self) -> bool:
         """Whether the client is connected to the namespace."""
-        return self._life is Life.CONNECTED or self._life is Life.LEAVING
+        return self._life is CONNECTED or self._life is LEAVING
 
     @property
     def disconnected(self) -> bool:
@@ -135,7 +124,7 @@ class Socket(Others):
     @property
     def gone(self) -> bool:
         """Whether it has disconnected; a socket still in its middlewares has not."""
-        return self._life is Life.DISCONNECTED
+        return self._life is DISCONNECTED
 
     @property
     def rooms(self) -> set[Room]:
@@ -166,7 +155,7 @@ class Socket(Others):
 
     def _catch_alls_changed(self) -> None:
         overheard = bool(self.listeners_any_outgoing())
-        gone = self._life is Life.DISCONNECTED
+        gone = self._life is DISCONNECTED
         self.direct = not overheard and not gone
         self.nsp.overhear(self.id, overheard and not gone)
 
@@ -188,6 +177,8 @@ class Socket(Others):
             send(nsp.parser.encode_event(nsp.prefix, None, packet))
         else:
             SocketOperator(self, _NO_FLAGS).emit(event, *args)
+        if self._drained is None:
+            self._drained = Drained(self.conn)
         return self._drained
 
     def send(self, *args: Any) -> Drained:
@@ -241,7 +232,7 @@ class Socket(Others):
         Raises:
             UsageError: a room is a str, and one of these is none.
         """
-        if self._life is Life.DISCONNECTED:
+        if self._life is DISCONNECTED:
             return published(None)
         return published(self.nsp.adapter.join(self.id, room_names(rooms)))
 
@@ -255,7 +246,7 @@ class Socket(Others):
 
     def on_connected(self) -> None:
         """The middlewares have let it in: the CONNECT packet goes out before anything a handler emits."""
-        self._life = Life.CONNECTED
+        self._life = CONNECTED
         nsp = self.nsp
         nsp.adapter.join(self.id, (self.id,))
         if self.gone:  # a listener of the adapter's has disconnected it
@@ -270,7 +261,7 @@ class Socket(Others):
 
     def on_refused(self) -> None:
         """A middleware has turned it away, or its connection has gone meanwhile."""
-        self._life = Life.DISCONNECTED
+        self._life = DISCONNECTED
         self._catch_alls_changed()
         self.nsp.adapter.leave_all(self.id)
         self._let_go()
@@ -302,7 +293,7 @@ class Socket(Others):
         def verdict(error: Exception | None) -> None:
             if error is not None:
                 self._tell("error", error)
-            elif self._life is Life.CONNECTED:
+            elif self._life is CONNECTED:
                 self._dispatch(args, ack_id, ack)
 
         if args:
@@ -356,7 +347,7 @@ class Socket(Others):
 
     def disconnect(self, close: bool = False) -> Socket:
         """Disconnect the client from this namespace; with ``close``, from all, and end its connection."""
-        if self._life is not Life.CONNECTED:
+        if self._life is not CONNECTED:
             return self
         connection = self._connection
         if close:
@@ -372,12 +363,12 @@ class Socket(Others):
 
     def _end(self, reason: str, description: str | None) -> None:
         """Tell the handlers, with the rooms still there, then leave everything."""
-        if self._life is not Life.CONNECTED:
+        if self._life is not CONNECTED:
             return
-        self._life = Life.LEAVING
+        self._life = LEAVING
         self._tell("disconnecting", reason, description)
         self._part(reason)
-        self._life = Life.DISCONNECTED
+        self._life = DISCONNECTED
         self.direct = False
         if self._watch is not None:
             self._catch_alls_changed()

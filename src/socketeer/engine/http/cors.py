@@ -46,6 +46,7 @@ class CorsPolicy:
     def __init__(self, options: Cors | None, failures: set[type[Exception]] | None = None) -> None:
         rule = False if options is None else options.origin
         self._rule: object = rule
+        self._off = _is_off(rule)
         self._ask = rule if callable(rule) else None
         # A rule that is no callable says the same of an origin each time, and each client of
         # long-polling asks with every request.
@@ -75,7 +76,7 @@ class CorsPolicy:
         rule, origin = self._rule, request.fields.get("origin")
         if origin is not None and not self._permitted(rule, origin) and not _is_same_origin(origin, request):
             return None
-        return {} if _is_off(rule) else self._origin_headers(rule, request) | self._common
+        return {} if self._off else self._origin_headers(rule, request) | self._common
 
     async def headers(self, request: Request) -> dict[str, str]:
         """The CORS headers of the answer to this request; none when CORS is off for it."""
