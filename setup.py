@@ -119,7 +119,7 @@ def extensions() -> list[Extension]:
     lane = Extension(
         "socketeer.engine.carriers.lane._lane",
         [f"{LANE}/_lane.pyx"],
-        depends=[f"{LANE}/frames.h", f"{LANE}/sockets.h"],
+        depends=[f"{LANE}/frames.h", f"{LANE}/incoming.h", f"{LANE}/sockets.h"],
         include_dirs=[LANE],
         extra_compile_args=["-O3"],
     )

@@ -24,6 +24,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "typer": ("cli/",),
     "uvicorn": (
         "integrations/uvicorn.py",
+        "integrations/uvicorn_accept.py",
         "integrations/uvicorn_direct.py",
         "integrations/uvicorn_http.py",
         "integrations/uvicorn_site.py",

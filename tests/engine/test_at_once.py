@@ -12,6 +12,7 @@ from socketeer import Cors, Limits, Server
 from socketeer.engine import at_once
 from socketeer.engine.http.message import KnownHeaders, Request, Response
 from socketeer.engine.server import EngineServer
+from socketeer.engine.transports.polling import PollingTransport
 from socketeer.testing.inprocess import make_request
 
 
@@ -65,6 +66,19 @@ async def test_a_post_and_a_poll_that_waits() -> None:
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert taken.responses[1].body.startswith(b"40{")
+
+
+async def test_a_poll_that_was_on_its_way_when_the_session_was_probed() -> None:
+    io = Server()
+    sid = await session(io)
+    polling = io.engine.sessions[sid].transport
+    assert isinstance(polling, PollingTransport)
+    polling.hurry()
+    first, second = Taken(), Taken()
+    assert handle_at_once(io.engine, ask(f"&sid={sid}"), first)
+    assert [response.body for response in first.responses] == [b"6"]
+    assert handle_at_once(io.engine, ask(f"&sid={sid}"), second)
+    assert second.responses == []
 
 
 async def test_a_client_that_goes() -> None:

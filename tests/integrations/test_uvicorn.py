@@ -16,8 +16,9 @@ from socketeer.engine.carriers.lane import BUILT
 from socketeer.integrations.uvicorn import WebSocketProtocol
 from tests.integrations.served import other
 from tests.integrations.servers import SERVERS, listening
+from tests.integrations.test_uvicorn_http import upgrade
 from tests.support.peers import Peer, Polling, WebSocket
-from tests.support.raw import BINARY, CLOSE, TEXT, WEBSOCKET, Wire, fetch, frame, request
+from tests.support.raw import BINARY, CLOSE, POLLING, TEXT, WEBSOCKET, Wire, fetch, frame, request
 from tests.support.serving import serving
 
 
@@ -213,7 +214,10 @@ async def test_without_a_descriptor_to_spare_a_connection_stays_on_picows(
     async with serving(Server()) as port:
         with monkeypatch.context() as patch:
             patch.setattr(os, "dup", full)
-            peer = await WebSocket.open(port)
-            await peer.connect()
+            wire = await Wire.open(port)  # for a request first, so that the loop has the connection
+            await wire.send(request("GET", POLLING, port))
+            assert (await wire.response()).status == 200
+            await wire.send(upgrade())
+            assert (await wire.response()).status == 101
+            assert (await wire.frame()).payload.startswith(b"0{")
         assert "stays on picows: [Errno 24] Too many open files" in caplog.text
-        await peer.bye()

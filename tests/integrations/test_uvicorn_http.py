@@ -152,6 +152,7 @@ OPENED: dict[str, bytes] = {
     "with a length": upgrade("", b"Content-Length: 0"),
     "compressed": upgrade("", b"Sec-WebSocket-Extensions: permessage-deflate"),
     "an allowed page": upgrade("", b"Origin: http://friend"),
+    "behind a proxy": upgrade("", b"X-Forwarded-For: 203.0.113.7", b"X-Forwarded-Proto: https"),
 }
 
 
@@ -177,17 +178,16 @@ async def both(
     monkeypatch: pytest.MonkeyPatch, make: Callable[[], Server] = make_server, **settings: Any
 ) -> AsyncIterator[tuple[int, int]]:
     """The ports of two servers: one with the short way, one without."""
-    async with serving(make(), app=other, **settings) as short:
-        with monkeypatch.context() as patch:
-            real = direct_of
-            async with serving(make(), app=other, timeout_keep_alive=7, **settings) as long:
-                patch.setattr(
-                    uvicorn_site, "direct_of", lambda c: None if c.timeout_keep_alive == 7 else real(c)
-                )
-                patch.setattr(
-                    uvicorn_websocket, "direct_of", lambda c: None if c.timeout_keep_alive == 7 else real(c)
-                )
-                yield short, long
+    real = direct_of
+    with monkeypatch.context() as patch:
+        # Asked when a server begins, and at handshakes.
+        for module in (uvicorn_site, uvicorn_websocket):
+            patch.setattr(module, "direct_of", lambda c: None if c.timeout_keep_alive == 7 else real(c))
+        async with (
+            serving(make(), app=other, **settings) as short,
+            serving(make(), app=other, timeout_keep_alive=7, **settings) as long,
+        ):
+            yield short, long
 
 
 async def end(wire: Wire) -> None:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from socketeer.engine.timers import TimerWheel
 from socketeer.errors import AckTimeout, SocketDisconnected
-from socketeer.messaging.acks import AckTable, Reply, pack, unpack
+from socketeer.messaging.acks import AckTable, Reply, unpack
+from socketeer.messaging.dispatch import pack
 from tests.support.clock import FakeClock
 from tests.support.inprocess import DEADLINE
 

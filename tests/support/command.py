@@ -105,6 +105,11 @@ class Command:
         return took
 
     @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._popen.pid
+
+    @property
     def running(self) -> bool:
         """Whether it has not ended yet."""
         return self._popen.poll() is None

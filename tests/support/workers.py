@@ -27,7 +27,7 @@ SERVER = """
         socket.on("who", lambda: [os.getpid(), VERSION])
         socket.on("hub", lambda: io.adapter.health.name)
         socket.on("say", lambda *words: [io.to("all").emit("said", *words), None][1])
-        socket.on("disconnect", lambda reason: print("gone", socket.id, reason, flush=True))
+        socket.on("disconnect", lambda reason: os.write(1, f"gone {socket.id} {reason}\\n".encode()))
 
         @socket.on("all")
         async def all_ids():

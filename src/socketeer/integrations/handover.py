@@ -94,6 +94,7 @@ class TakenOverDeflate(_Counted, DeflateCarrier):
 
 if BUILT or TYPE_CHECKING:
     from socketeer.engine.carriers.lane import carrier as lane
+    from socketeer.engine.carriers.lane._lane import Lane
 
     class TakenOverLane(lane.LaneCarrier):
         """A connection of uvicorn's that the native lane serves, counted as the others are."""
@@ -111,6 +112,39 @@ if BUILT or TYPE_CHECKING:
                 self.close()
                 self.receiver.carrier_lost("server shutting down", "the web server ends")
             asyncio.get_running_loop().call_later(LAST_WORDS, self.abort)
+
+    def take_accepted(
+        fd: int,
+        its_lane: Lane,
+        connections: set[Any],
+        accept: bytes,
+        options: EngineOptions,
+        headers: list[tuple[str, str]],
+        ready: Callable[[Carrier], None],
+    ) -> None:
+        """As a :class:`HandOver` to the lane, of a connection that no transport has had; closed, where that fails."""
+        carrier = _lane_carrier(options, its_lane, connections)
+        try:
+            lane.enter(fd, carrier, accept, headers)
+        except BaseException:
+            connections.discard(carrier)
+            raise
+        _begin(carrier, ready)
+        carrier.flush()  # the answer and the session's first packet in one
+
+    def _lane_carrier(options: EngineOptions, its_lane: Lane, connections: set[Any]) -> TakenOverLane:
+        size, limits, backpressure = options.max_http_buffer_size, options.limits, options.backpressure
+        carrier = TakenOverLane(its_lane, size, limits, backpressure)
+        carrier.connections = connections
+        connections.add(carrier)
+        return carrier
+
+
+def with_subprotocol(headers: list[tuple[str, str]], offered: str | None) -> list[tuple[str, str]]:
+    """The headers of the answer; of the subprotocols that a client offers it gets the first."""
+    if offered is None:
+        return headers
+    return [*headers, ("Sec-WebSocket-Protocol", offered.split(",")[0].strip())]
 
 
 class HandOver:
@@ -134,7 +168,7 @@ class HandOver:
         """Those that uvicorn counts."""
         self._key = key
         self._subprotocols = subprotocols
-        """What the client offers; it gets the first."""
+        """What the client offers."""
         self._early = early
         """What it has sent behind its handshake."""
         self._carrier = carrier
@@ -148,8 +182,7 @@ class HandOver:
     ) -> None:
         """Answer 101 with ``headers`` and give the connection to a carrier; ``ready`` gets that."""
         transport, early = self._transport, self._early
-        if self._subprotocols is not None:
-            headers = [*headers, ("Sec-WebSocket-Protocol", self._subprotocols.split(",")[0].strip())]
+        headers = with_subprotocol(headers, self._subprotocols)
         if codec is None and self._carrier == "lane" and lane.can_take_over(transport):
             taken = self._take_lane(options, headers)
             if taken is not None:
@@ -169,10 +202,7 @@ class HandOver:
 
     def _take_lane(self, options: EngineOptions, headers: list[tuple[str, str]]) -> TakenOverLane | None:
         """The lane's carrier for this connection; None where the system has no descriptor left for it."""
-        size, limits, backpressure = options.max_http_buffer_size, options.limits, options.backpressure
-        carrier = TakenOverLane(lane.lane_of(self._loop), size, limits, backpressure)
-        carrier.connections = self._connections
-        self._connections.add(carrier)
+        carrier = _lane_carrier(options, lane.lane_of(self._loop), self._connections)
         try:
             lane.take_over(self._transport, carrier, self._key, headers, self._early)
         except OSError as error:

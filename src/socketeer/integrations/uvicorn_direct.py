@@ -53,12 +53,17 @@ class Peer:
 
     __slots__ = ("client", "secure")
 
-    def __init__(self, transport: asyncio.Transport) -> None:
-        # What loops remember anyway: uvicorn's own function asks the system.
-        name: Any = transport.get_extra_info("peername")
-        known = type(name) is tuple and type(name[0]) is str
-        self.client: Address | None = (name[0], int(name[1])) if known else get_remote_addr(transport)
-        self.secure = transport.get_extra_info("sslcontext") is not None
+    def __init__(self, client: Address | None, secure: bool) -> None:
+        self.client = client
+        self.secure = secure
+
+
+def _peer_of(transport: asyncio.Transport) -> Peer:
+    # What loops remember anyway: uvicorn's own function asks the system.
+    name: Any = transport.get_extra_info("peername")
+    known = type(name) is tuple and type(name[0]) is str
+    client = (name[0], int(name[1])) if known else get_remote_addr(transport)
+    return Peer(client, transport.get_extra_info("sslcontext") is not None)
 
 
 class Direct:
@@ -88,10 +93,14 @@ class Direct:
 
     def meet(self, transport: asyncio.Transport, state: dict[str, Any]) -> Peer:
         """The first request of a connection has come."""
+        self.asked_for(state)
+        return _peer_of(transport)
+
+    def asked_for(self, state: dict[str, Any]) -> None:
+        """The web server ends our sessions before it ends itself."""
         closers = state.get(CLOSERS)
         if closers is not None:
             closers.add(self.app.end_sessions)
-        return Peer(transport)
 
     def request(self, head: RequestHead, peer: Peer, body: bytes | None) -> DirectRequest:
         """What the engine is asked; ``body`` is None for a WebSocket handshake."""

@@ -21,7 +21,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
-from socketeer.engine.at_once import admit_at_once
+from socketeer.engine.at_once import Admitted, admit_at_once
 from socketeer.engine.carriers.base import Carrier
 from socketeer.engine.carriers.choice import carrier_name
 from socketeer.engine.request import RequestRefused
@@ -245,6 +245,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         return HandOver(self.transport, self.loop, self.connections, key, subprotocols, early, carrier)
 
 
+def let_in(direct: Direct, request: DirectRequest) -> Admitted | None:
+    """As :func:`admit_at_once`, where the messages need not be compressed."""
+    if direct.app.compresses and "sec-websocket-extensions" in request.fields:
+        return None
+    return admit_at_once(direct.engine, request)
+
+
 def shake_at_once(
     direct: Direct,
     request: DirectRequest,
@@ -255,9 +262,7 @@ def shake_at_once(
 ) -> bool:
     """Answer an ordinary handshake that is let in, as :meth:`WebSocketProtocol.shake` does; False has done nothing."""
     engine, fields = direct.engine, request.fields
-    if direct.app.compresses and "sec-websocket-extensions" in fields:
-        return False
-    admitted = admit_at_once(engine, request)
+    admitted = let_in(direct, request)
     if admitted is None:
         return False
     session, headers = admitted

@@ -5,9 +5,9 @@ from asyncio import get_running_loop
 from asyncio.tasks import _current_tasks
 from os import register_at_fork
 
-from socketeer.messaging.handler_task import _spares, HandlerTask, finish, go_on, take_task
+from socketeer.messaging.handler_task import HandlerTask, finish, go_on, put_back, take_task
 
-from cpython.dict cimport PyDict_DelItem, PyDict_GetItem, PyDict_SetItem
+from cpython.dict cimport PyDict_DelItem, PyDict_GetItemWithError, PyDict_SetItem
 from cpython.ref cimport PyObject
 
 
@@ -32,7 +32,7 @@ cdef object loop_key = "__asyncio_running_event_loop__"
 cdef object known_holder = object()
 cdef object known_loop = None
 cdef dict current_tasks = _current_tasks
-cdef list spares = _spares
+cdef object spare = None
 cdef Py_ssize_t first = slot_offset(HandlerTask.first)
 cdef Py_ssize_t home = slot_offset(HandlerTask.home)
 cdef Py_ssize_t touched = slot_offset(HandlerTask.touched)
@@ -51,7 +51,7 @@ cdef object running_loop():
     cdef PyObject *of_thread = PyThreadState_GetDict()
     cdef PyObject *holder = NULL
     if of_thread is not NULL:
-        holder = PyDict_GetItem(<object>of_thread, loop_key)
+        holder = PyDict_GetItemWithError(<object>of_thread, loop_key)
         if holder is not NULL and <object>holder is known_holder:
             return known_loop
     loop = ask_for_loop()
@@ -70,19 +70,23 @@ register_at_fork(after_in_child=forget_loop)
 
 def start(coroutine):
     """Run `coroutine` until it waits or ends: `(task, None)` or `(None, result)`."""
+    global spare
     cdef PyObject *given = NULL
-    cdef PyObject *before
+    cdef PyObject *before = NULL
     cdef int state = -1
     cdef bint kept
     cdef object outer = None, result = None, error = None
     loop = running_loop()
-    task = spares.pop() if spares else take_task()
+    task, spare = spare, None  # no list: one is enough unless a handler starts another
+    if task is None:
+        task = take_task()
     slot_set(task, first, coroutine)
     slot_set(task, home, loop)
     context = PyContext_CopyCurrent()
-    before = PyDict_GetItem(current_tasks, loop)
-    if before is not NULL:
-        outer = <object>before
+    if current_tasks:
+        before = PyDict_GetItemWithError(current_tasks, loop)
+        if before is not NULL:
+            outer = <object>before
     PyDict_SetItem(current_tasks, loop, task)
     PyContext_Enter(context)
     try:
@@ -104,8 +108,10 @@ def start(coroutine):
         return None, finish(task, kept, loop, result, error)
     slot_set(task, first, None)
     slot_set(task, home, None)
-    if len(spares) < 16:
-        spares.append(task)
+    if spare is None:
+        spare = task
+    else:
+        put_back(task)
     if error is not None:
         raise error
     return None, result

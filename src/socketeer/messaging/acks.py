@@ -112,10 +112,3 @@ def unpack(args: list[Any]) -> Any:
     if len(args) == 1:
         return args[0]
     return tuple(args) if args else None
-
-
-def pack(result: Any) -> tuple[Any, ...]:
-    """What a handler returned, as the arguments of an acknowledgement."""
-    if result is None:
-        return ()
-    return result if isinstance(result, tuple) else (result,)

@@ -13,7 +13,7 @@ from socketeer.engine.session import Session, State
 from socketeer.engine.timers import Timer
 from socketeer.errors import PacketError
 from socketeer.protocol.packet import CONNECT, CONNECT_ERROR, EVENT, Packet
-from socketeer.protocol.parser import Parser
+from socketeer.protocol.parser import Parser, event_at, event_payload
 from socketeer.protocol.parsers import PacketParser, PartialPacket
 
 log = logging.getLogger("socketeer")
@@ -64,9 +64,9 @@ class Connection:
     """The Socket.IO side of one session. It is the session's handler."""
 
     __slots__ = (
+        "_common",
         "_joining",
         "_left",
-        "_parser",
         "_partial",
         "_partial_timer",
         "_side",
@@ -79,8 +79,8 @@ class Connection:
     def __init__(self, session: Session, parser: PacketParser, side: Side) -> None:
         self.session = session
         self.parser = parser
-        self._parser = parser if type(parser) is Parser else None
-        """The parser again, where it is the default one, which can be given an event alone."""
+        self._common = type(parser) is Parser
+        """Whether the parser is the default one, so that an event can be had without a packet around it."""
         self._side = side
         self.sockets: dict[str, NamespaceSocket] = {}
         self._joining: set[str] | None = None
@@ -125,20 +125,23 @@ class Connection:
         """A text message: a packet, or the first part of one."""
         packet: Packet | PartialPacket | None = None
         args: list[Any] | None = None
+        ack_id: int | None = None
         try:
             if self._partial is not None:
                 raise PacketError("got plaintext data when reconstructing a packet")
-            if self._parser is None or not data.startswith(b"42["):
+            at = event_at(data, 1) if self._common else 0
+            if at:  # an event of the main namespace: by far the most
+                args = event_payload(data, at)
+                ack_id = int(data[2:at]) if at > 2 else None
+            else:
                 packet = self.parser.decode(data)
-            else:  # an event of the main namespace that asks for no acknowledgement: by far the most
-                args = self._parser.decode_event(data)
         except PacketError as error:
             self._broken(error)
             return
         if args is not None and (socket := self.sockets.get("/")) is not None:
-            socket.on_event(args, None)
+            socket.on_event(args, ack_id)
         elif args is not None:
-            self._route(Packet(EVENT, "/", args))
+            self._route(Packet(EVENT, "/", args, ack_id))
         elif isinstance(packet, Packet):
             self._route(packet)
         elif packet is not None:

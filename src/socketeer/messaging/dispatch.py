@@ -14,7 +14,6 @@ from types import CoroutineType
 from typing import Any, Protocol
 
 from socketeer.errors import InvalidPayload
-from socketeer.messaging.acks import pack
 from socketeer.messaging.eager import start
 from socketeer.messaging.handlers import Ack, Handler
 
@@ -22,6 +21,13 @@ log = logging.getLogger("socketeer")
 
 #: Told of an exception that a handler let out: the exception and the event.
 OnError = Callable[[Exception, Any], None]
+
+
+def pack(result: Any) -> tuple[Any, ...]:
+    """What a handler returned, as the arguments of an acknowledgement."""
+    if result is None:
+        return ()
+    return result if isinstance(result, tuple) else (result,)
 
 
 class _Acknowledger:
@@ -151,7 +157,7 @@ def run_handler(
     signature = handler.signature
     try:
         if len(args) == signature.exactly:
-            result = handler.function(*args)
+            result = handler.function(args[0]) if signature.exactly == 1 else handler.function(*args)
         elif len(args) == signature.converted:
             result = handler.function(*signature.convert(args))
         else:

@@ -1,3 +1,5 @@
+cimport cython
+
 cdef object log
 
 cdef class Signature:
@@ -9,6 +11,7 @@ cdef class Handler:
     cdef public object function, once
     cdef public Signature signature
 
+@cython.final
 cdef class HandlerTable:
     cdef public dict _table
     cdef public bint _once

@@ -2,9 +2,18 @@ cimport cython
 
 from socketeer.protocol.frame cimport text_message
 
-cdef object _loads, _dumps, RESERVED_EVENTS, Message, Packet, EVENT
+cdef object _loads, _dumps, Message, Packet, EVENT
+cdef frozenset RESERVED_EVENTS
 
-cdef list _event(bytes data)
+cdef object _json(bytes data)
+cdef Py_ssize_t _ZERO, _NINE, _SLASH, _MAX_ID_DIGITS
+
+@cython.locals(start=Py_ssize_t)
+cpdef Py_ssize_t event_at(bytes data, Py_ssize_t at) except -1
+@cython.locals(limit=Py_ssize_t)
+cdef Py_ssize_t _after_digits(bytes data, Py_ssize_t at, Py_ssize_t most) except -1
+@cython.locals(raw='const char *')
+cpdef list event_payload(bytes data, Py_ssize_t at)
 
 cdef class Partial:
     cdef public object packet, expected
@@ -15,7 +24,5 @@ cdef class Parser:
     cdef public list _attachments
 
     cpdef decode(self, bytes data, Py_ssize_t at=*)
-    @cython.locals(raw='const char *')
-    cpdef list decode_event(self, bytes data)
     cpdef encode_event(self, bytes prefix, object ack_id, object args, object compress=*)
     cpdef encode_ack(self, bytes prefix, object ack_id, object args)

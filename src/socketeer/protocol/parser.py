@@ -115,8 +115,8 @@ class Parser:
         if self._attachments:
             return self._with_attachments(BINARY_EVENT, prefix, ack_id, body, compress)
         if ack_id is None:
-            return text_message(b"42" + prefix + body, compress)
-        return text_message(b"42%b%d%b" % (prefix, ack_id, body), compress)
+            return text_message((b"42" + prefix if prefix else b"42") + body, compress)
+        return text_message(b"".join((b"42", prefix, str(ack_id).encode(), body)), compress)
 
     def encode_ack(self, prefix: bytes, ack_id: int, args: tuple[Any, ...] | list[Any]) -> Message:
         """An ACK as a message.
@@ -130,7 +130,7 @@ class Parser:
             body = self._dump_again(args, error)
         if self._attachments:
             return self._with_attachments(BINARY_ACK, prefix, ack_id, body, True)
-        return text_message(b"43%b%d%b" % (prefix, ack_id, body))
+        return text_message(b"".join((b"43", prefix, str(ack_id).encode(), body)))
 
     def encode_control(self, type_: int, prefix: bytes, data: Any = None) -> Message:
         """A CONNECT, DISCONNECT or CONNECT_ERROR as a message; binary in ``data`` is not possible."""
@@ -172,24 +172,11 @@ class Parser:
         Raises:
             PacketError: it is no valid packet, for the reasons and in the words of the official decoder.
         """
-        if data.startswith(b"2[", at):
-            return Packet(EVENT, "/", _event(data[at + 1 :]))
-        if data.startswith(b"2", at):  # an event that asks for an acknowledgement, most probably
-            start = data.find(b"[", at + 1, at + 1 + _MAX_ID_DIGITS)  # so the id is below _MAX_ID
-            if start > 0 and (digits := data[at + 1 : start]).isdigit():
-                return Packet(EVENT, "/", _event(data[start:]), int(digits))
+        start = event_at(data, at)
+        if start:
+            ack_id = int(data[at + 1 : start]) if start > at + 1 else None
+            return Packet(EVENT, "/", event_payload(data, start), ack_id)
         return self._decode(data, at)
-
-    def decode_event(self, data: bytes) -> list[Any]:
-        """The name and the arguments of the event in a message that begins with ``42[``.
-
-        Such an event of the main namespace that asks for no acknowledgement is what comes most.
-
-        Raises:
-            PacketError: it is no valid packet.
-        """
-        raw = data  # compiled, it is a pointer: to cut bytes costs more than to copy them
-        return _event(raw[2 : len(data)])
 
     def decode_binary(self, data: bytes) -> NoReturn:  # noqa: ARG002
         """Refuse binary that is no attachment: attachments go to their :class:`Partial`.
@@ -226,6 +213,27 @@ class Parser:
         return count, dash + 1
 
 
+def event_at(data: bytes, at: int) -> int:
+    """For a packet at ``at``: where its payload begins, if it is an event of the main namespace, as most are; or else 0.
+
+    The acknowledgement id stands before it, if one is asked for.
+    """
+    if data.startswith(b"2[", at):
+        return at + 1
+    if not data.startswith(b"2", at):
+        return 0
+    start = _after_digits(data, at + 1, _MAX_ID_DIGITS - 1)  # so the id is below _MAX_ID
+    return start if data.startswith(b"[", start) else 0
+
+
+def _after_digits(data: bytes, at: int, most: int) -> int:
+    """The end of the digits that stand at ``at``, or of the first of too many."""
+    limit = min(len(data), at + most)
+    while at < limit and _ZERO <= data[at] <= _NINE:
+        at += 1
+    return at
+
+
 def _namespace(data: bytes, at: int) -> tuple[str, int]:
     if at >= len(data) or data[at] != _SLASH:
         return "/", at
@@ -239,10 +247,7 @@ def _namespace(data: bytes, at: int) -> tuple[str, int]:
 
 
 def _ack_id(data: bytes, at: int) -> tuple[int | None, int]:
-    end = at
-    limit = min(len(data), at + _MAX_ID_DIGITS + 1)
-    while end < limit and _ZERO <= data[end] <= _NINE:
-        end += 1
+    end = _after_digits(data, at, _MAX_ID_DIGITS + 1)
     if end == at:
         return None, at
     if end - at > _MAX_ID_DIGITS:
@@ -260,9 +265,14 @@ def _json(data: bytes) -> Any:
         raise PacketError("invalid payload") from None
 
 
-def _event(data: bytes) -> list[Any]:
-    """The payload of an EVENT: a name that is not reserved, or a number, and arguments."""
-    args = _json(data)
+def event_payload(data: bytes, at: int) -> list[Any]:
+    """The payload of an EVENT, from ``at`` on: a name that is not reserved, or a number, and arguments.
+
+    Raises:
+        PacketError: it is none.
+    """
+    raw = data  # compiled, it is a pointer: to cut bytes costs more than to copy them
+    args = _json(raw[at : len(data)])
     if type(args) is list and args:
         name = args[0]
         if type(name) is str:
@@ -277,7 +287,7 @@ def _payload(type_: int, data: bytes) -> Any:
     """The payload, checked by the packet's type; None where there is none."""
     if type_ == EVENT or type_ == BINARY_EVENT:
         # The official decoder checks a payload only where there is one.
-        return _event(data) if data else []
+        return event_payload(data, 0) if data else []
     if not data:
         return [] if type_ == ACK or type_ == BINARY_ACK else None
     payload = _json(data)

@@ -3,7 +3,8 @@ from socketeer.engine.session cimport Session
 from socketeer.server.others cimport Others
 from socketeer.messaging.dispatch cimport run_handler, run_only
 
-cdef object log, JOINING, CONNECTED, LEAVING, DISCONNECTED, RESERVED_EVENTS, LOCAL_EVENTS, EVENT, ACK, DISCONNECT
+cdef object log, JOINING, CONNECTED, LEAVING, DISCONNECTED, EVENT, ACK, DISCONNECT
+cdef frozenset RESERVED_EVENTS, LOCAL_EVENTS
 
 cdef class Socket(Others):
     cdef object __weakref__

@@ -173,7 +173,8 @@ class Socket(Others):
         if self.direct:
             send = self.conn.send  # a name first: calling a slot's content at once is slow in Python 3.11
             nsp = self.nsp
-            send(nsp.parser.encode_event(nsp.prefix, None, (event, *args)))
+            packet = (event,) + args  # noqa: RUF005 - compiled, the other way makes a list of it first
+            send(nsp.parser.encode_event(nsp.prefix, None, packet))
         else:
             SocketOperator(self, _NO_FLAGS).emit(event, *args)
         if self._drained is None:

@@ -165,7 +165,9 @@ async def test_a_websocket_that_is_lost_afterwards_ends_the_session(upgrade: Upg
 
 
 async def test_polls_that_come_meanwhile_are_answered_after_a_moment(upgrade: Upgrade) -> None:
+    """But the first, which was on its way when the probe came: that is the one whose end the client waits for."""
     upgrade.probe.says("2probe")
+    assert (await upgrade.poller.get()).body == b"6"
     for _ in range(3):
         poll = await upgrade.poller.begin()
         assert not poll.done()

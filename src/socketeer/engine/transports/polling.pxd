@@ -2,7 +2,7 @@ cdef object _CLOSE_TYPE
 
 cdef class PollingTransport:
     cdef public object _ended, _outbox, _reading, _session, _waiter
-    cdef public bint _left, _posting
+    cdef public bint _left, _posting, hurried
     cdef public str name
 
     cpdef _refusal(self, bint binary, bint encoded)

@@ -40,7 +40,17 @@ class Waiter(Protocol):
 class PollingTransport:
     """One session on long-polling: at most one GET and one POST at a time."""
 
-    __slots__ = ("_ended", "_left", "_outbox", "_posting", "_reading", "_session", "_waiter", "name")
+    __slots__ = (
+        "_ended",
+        "_left",
+        "_outbox",
+        "_posting",
+        "_reading",
+        "_session",
+        "_waiter",
+        "hurried",
+        "name",
+    )
 
     takes_binary = False
     """Whether a POST may have a binary body."""
@@ -51,6 +61,8 @@ class PollingTransport:
         self._outbox = Outbox(session.options.backpressure)
         self._waiter: Waiter | None = None
         """Resolved to answer the poll that waits; what the answer holds is decided when it is written."""
+        self.hurried = False
+        """Whether the next poll is not to wait."""
         self._posting = False
         self._reading: asyncio.Timeout | None = None
         """The patience of a POST whose body is being read."""
@@ -77,6 +89,13 @@ class PollingTransport:
         """Answer the poll that waits, if one does; with nothing queued it gets a noop."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    def hurry(self) -> None:
+        """As :meth:`release`; where no poll waits, the next one does not."""
+        if self._waiter is None:
+            self.hurried = True
+        else:
+            self.release()
 
     def writable(self) -> bool:
         """Whether a poll waits, and none of this turn's messages is going to it yet."""
@@ -117,7 +136,7 @@ class PollingTransport:
         """Answer a GET: at once if something is queued, otherwise when something is."""
         if self._waiter is not None:
             return self._overlap()
-        if not self._outbox and self._ended is None and self._session.state is not State.CLOSED:
+        if not self._has_answer():
             waiter = self._waiter = asyncio.get_running_loop().create_future()
             try:
                 gone = await _wait(waiter, request)
@@ -134,10 +153,14 @@ class PollingTransport:
         """
         if self._waiter is not None:
             return self._overlap()
-        if self._outbox or self._ended is not None or self._session.state is State.CLOSED:
+        if self._has_answer():
             return None
         waiting = self._waiter = PollWaiting(self, answer)
         return waiting
+
+    def _has_answer(self) -> bool:
+        hurried, self.hurried = self.hurried, False
+        return hurried or bool(self._outbox) or self._ended is not None or self._session.state is State.CLOSED
 
     def _overlap(self) -> Response:
         self._session.fail("transport error", "overlap from client")

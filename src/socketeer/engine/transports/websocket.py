@@ -109,8 +109,8 @@ class Probe:
     """A WebSocket that asks to take over a polling session.
 
     The client sends ``2probe`` and gets ``3probe``; it lets its last poll end, for which we answer
-    the waiting one; then it sends ``5``, and everything goes over the WebSocket from there on.
-    Until then the session stays on polling, whatever happens here.
+    the waiting one, or the one that is on its way; then it sends ``5``, and everything goes over the
+    WebSocket from there on. Until then the session stays on polling, whatever happens here.
     """
 
     __slots__ = ("_carrier", "_noop", "_polling", "_session", "_timeout", "_transport")
@@ -131,7 +131,8 @@ class Probe:
         if data == PROBE_PING:
             self._carrier.send(PROBE_PONG)
             self._session.emit("upgrading", self._transport)
-            self._release_poll()
+            self._polling.hurry()
+            self._session.wheel.set(self._noop, NOOP_INTERVAL)
         elif data[:1] == bytes((UPGRADE,)) and self._session.state is not State.CLOSED:
             self._complete()
         else:
@@ -166,5 +167,6 @@ class Probe:
         self._session.wheel.clear(self._timeout)
         self._noop.retire()
         self._timeout.retire()
+        self._polling.hurried = False
         if self._session.upgrading is self:
             self._session.upgrading = None

@@ -11,6 +11,7 @@ until its descriptor is closed, and longer while a batch or a list of lines to b
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.errno cimport EAGAIN, errno
 from libc.stdlib cimport free
 from libc.string cimport memmove, memset
 
@@ -76,6 +77,17 @@ cdef extern from "sockets.h":
     int line_list_add(line_list *, line *) nogil
     void line_list_send(lane *, line_list *, size_t) nogil
 
+cdef extern from "incoming.h":
+    ctypedef struct incoming:
+        int fd
+        unsigned port
+        char *host
+        char *seen
+        size_t size
+
+    int incoming_accept(int, incoming *)
+    void incoming_skip(int, size_t)
+
 cdef extern from "Python.h":
     int PyContext_Enter(object) except -1
     int PyContext_Exit(object) except -1
@@ -88,6 +100,21 @@ cdef enum:
     ROUNDS = 4
     # Connections that one turn sends to; a broadcast to more takes several turns.
     FLUSHED = 512
+
+
+def accept(int listener):
+    """Accept who waits there: the descriptor, the address, and what has come, which stays unread. None: nobody waits."""
+    cdef incoming came
+    if incoming_accept(listener, &came) < 0:
+        if errno == EAGAIN:
+            return None
+        PyErr_SetFromErrno(OSError)
+    return came.fd, (came.host.decode("ascii"), came.port), PyBytes_FromStringAndSize(came.seen, <Py_ssize_t>came.size)
+
+
+def skip(int fd, size_t size):
+    """Drop so much of what has been seen of a connection."""
+    incoming_skip(fd, size)
 
 
 @cython.no_gc_clear

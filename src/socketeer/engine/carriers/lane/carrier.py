@@ -149,18 +149,30 @@ def take_over(
     Raises:
         OSError: the system has no descriptor left for it; the transport is as it was.
     """
-    accept = _accept(key)
+    accept = accept_of(key)
     if accept is None:
         transport.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
         transport.close()
         carrier._gone()  # noqa: SLF001 - it has never come
         return
-    answer = b"%b%b\r\n\r\n" % (_ANSWER, accept)
-    if headers:
-        lines = [f"{name}: {value}\r\n" for name, value in headers]
-        answer = answer[:-2] + "".join(lines).encode("latin-1") + b"\r\n"
-    fd = os.dup(transport.get_extra_info("socket").fileno())
+    enter(os.dup(transport.get_extra_info("socket").fileno()), carrier, accept, headers, early)
+    transport.set_protocol(_DEAF)
+    transport.abort()
+
+
+def enter(
+    fd: int, carrier: LaneCarrier, accept: bytes, headers: list[tuple[str, str]], early: bytes = b""
+) -> None:
+    """Answer a WebSocket handshake on a descriptor, which is the carrier's from here on; closed, where that fails.
+
+    Raises:
+        OSError: the system does not take it.
+    """
     try:
+        answer = b"%b%b\r\n\r\n" % (_ANSWER, accept)
+        if headers:
+            lines = [f"{name}: {value}\r\n" for name, value in headers]
+            answer = answer[:-2] + "".join(lines).encode("latin-1") + b"\r\n"
         carrier.open(fd, answer, early)
     except BaseException:
         if carrier.is_open:
@@ -168,11 +180,9 @@ def take_over(
         else:
             os.close(fd)
         raise
-    transport.set_protocol(_DEAF)
-    transport.abort()
 
 
-def _accept(key: str) -> bytes | None:
+def accept_of(key: str) -> bytes | None:
     """The answer to a key; None to one that is none (RFC 6455 section 4.2.1)."""
     try:
         if len(binascii.a2b_base64(key, strict_mode=True)) != 16:
