@@ -203,3 +203,63 @@ def test_what_is_shared_has_an_end() -> None:
     assert len(request_head._lines) <= 512
     assert read(START + b"Host: a\r\nX-Own: " + b"x" * 600 + b"\r\n\r\n") is not None
     assert max(map(len, request_head._lines)) <= 512
+
+
+HANDSHAKE = (
+    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: %b\r\nSec-WebSocket-Version: 13\r\nOrigin: http://a\r\n\r\n"
+)
+KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *(KEY, b"A+/9" * 5 + b"AA==", b"", b"A" * 24, b"A" * 22 + b"=", b"A" * 23 + b"==", b" " + KEY[1:]),
+        *(
+            b"=" * 24,
+            KEY + b" ",
+            KEY + b"\r\nX: 1",
+            b"AAAA\r\nX: AAAAAAAAAAAA==",
+            b"\xe9" * 24,
+            b"A" * 21 + b"_==",
+        ),
+    ],
+)
+@pytest.mark.parametrize("last", [b"\r\nX-Last: 1", b""])
+def test_a_handshake_that_is_known_but_for_its_key(key: bytes, last: bytes) -> None:
+    """It is read as it would be by who sees it for the first time."""
+
+    def told() -> object:
+        head = read((HANDSHAKE % key).replace(b"\r\n\r\n", last + b"\r\n\r\n"))
+        if head is None:
+            return None
+        fields = head.fields
+        flags = fields.length, fields.keep_alive, fields.upgrade, fields.forwarded
+        return list(fields.headers.items()), fields.pairs, flags, head.query, head.end
+
+    request_head._handshakes.clear()
+    at_first = told()
+    read((HANDSHAKE % b"AAAAAAAAAAAAAAAAAAAAAA==").replace(b"\r\n\r\n", last + b"\r\n\r\n"))
+    assert request_head._handshakes
+    assert told() == at_first
+    assert (at_first is None) is (key not in {KEY, b"A+/9" * 5 + b"AA==", KEY + b"\r\nX: 1"})
+
+
+@pytest.mark.parametrize("line", [b"Cookie: a=b", b"Authorization: Basic x", b"X-Forwarded-For: 192.0.2.1"])
+def test_no_block_is_kept_that_says_who_somebody_is(line: bytes) -> None:
+    request_head._blocks.clear()
+    request_head._handshakes.clear()
+    assert read(START + line + b"\r\n\r\n") is not None
+    assert read((HANDSHAKE % KEY).replace(b"\r\n\r\n", b"\r\n" + line + b"\r\n\r\n")) is not None
+    assert (request_head._blocks, request_head._handshakes) == ({}, {})
+
+
+def test_what_is_kept_of_blocks_has_an_end() -> None:
+    for number in range(300):
+        assert read(START + b"X-Own: %d\r\n\r\n" % number) is not None
+        assert read((HANDSHAKE % KEY).replace(b"Host: a", b"Host: a%d" % number)) is not None
+    assert 0 < len(request_head._blocks) <= request_head._MAX_BLOCKS
+    assert 0 < len(request_head._handshakes) <= request_head._MAX_BLOCKS
+    assert read(START + b"X-Own: " + b"x" * 1100 + b"\r\n\r\n") is not None
+    assert max(map(len, request_head._blocks)) <= 1024
