@@ -71,6 +71,6 @@ class NamespaceHost(Protocol):
         """Whether a loop runs and adapters may work."""
         ...
 
-    def on_joined(self, connection: Connection) -> None:
+    def on_joined(self, connection: Connection, /) -> None:
         """A connection has joined a namespace."""
         ...
