@@ -27,7 +27,7 @@ HOT_PATH = [
         f"tests/integrations/test_{name}.py"
         for name in (
             *("departures", "handover", "request_head"),
-            *("uvicorn_direct", "uvicorn_http", "uvicorn_websocket"),
+            *("uvicorn_accept", "uvicorn_direct", "uvicorn_http", "uvicorn_websocket"),
         )
     ),
     *("tests/engine", "tests/messaging", "tests/server"),

@@ -71,6 +71,7 @@ class NamespaceHost(Protocol):
         """Whether a loop runs and adapters may work."""
         ...
 
-    def on_joined(self, connection: Connection, /) -> None:
-        """A connection has joined a namespace."""
+    @property
+    def on_joined(self) -> Callable[[Connection], None]:
+        """To be called when a connection has joined a namespace."""
         ...
