@@ -246,12 +246,28 @@ def test_a_handshake_that_is_known_but_for_its_key(key: bytes, last: bytes) -> N
     assert (at_first is None) is (key not in {KEY, b"A+/9" * 5 + b"AA==", KEY + b"\r\nX: 1"})
 
 
-@pytest.mark.parametrize("line", [b"Cookie: a=b", b"Authorization: Basic x", b"X-Forwarded-For: 192.0.2.1"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"Cookie: a=b",
+        b"Authorization: Basic x",
+        b"X-Forwarded-For: 192.0.2.1",
+        b"X-Real-IP: 192.0.2.1",
+        b"X-Api-Key: x",
+    ],
+)
 def test_no_block_is_kept_that_says_who_somebody_is(line: bytes) -> None:
     request_head._blocks.clear()
     request_head._handshakes.clear()
     assert read(START + line + b"\r\n\r\n") is not None
     assert read((HANDSHAKE % KEY).replace(b"\r\n\r\n", b"\r\n" + line + b"\r\n\r\n")) is not None
+    assert (request_head._blocks, request_head._handshakes) == ({}, {})
+
+
+def test_no_handshake_is_kept_with_its_key() -> None:
+    request_head._blocks.clear()
+    request_head._handshakes.clear()
+    assert read((HANDSHAKE % KEY).replace(b"Sec-WebSocket-Key", b"sec-websocket-key")) is not None
     assert (request_head._blocks, request_head._handshakes) == ({}, {})
 
 

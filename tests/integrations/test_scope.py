@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 import pytest
 
 from socketeer.engine.http.message import Response
@@ -20,6 +22,17 @@ def test_a_request() -> None:
     assert (request.address, request.secure, request.scope) == ("192.0.2.7", True, scope)
     assert request.body is None
     assert make_request({"type": "websocket", "path": "/", "headers": []}, None).address == ""
+
+
+def test_a_request_of_a_server_that_has_classes_of_its_own() -> None:
+    class Text(str):
+        __slots__ = ()
+
+    address = ip_address("192.0.2.7")
+    scope = make_scope("http", Text("/x/"), "polling", method=Text("GET"))
+    scope["client"] = (address, 5)
+    request = make_request(scope, None)
+    assert (request.method, request.path, str(request.address)) == ("GET", "/x/", "192.0.2.7")
 
 
 def test_headers_there_and_back() -> None:

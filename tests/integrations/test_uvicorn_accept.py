@@ -21,7 +21,7 @@ import pytest
 
 from socketeer import Server
 from socketeer.engine.carriers.lane import BUILT
-from socketeer.integrations import handover, uvicorn_accept
+from socketeer.integrations import handover, uvicorn, uvicorn_accept
 from socketeer.integrations.uvicorn_http import HttpProtocol
 from tests.integrations.echo import echo_server, reasons
 from tests.integrations.test_uvicorn_http import end, exchange, get, upgrade
@@ -334,6 +334,64 @@ async def test_an_answer_that_cannot_be_sent(taken: list[int], caplog: pytest.Lo
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(fd)
     assert "a WebSocket handshake has failed" in caplog.text
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+async def test_nobody_is_counted_where_the_answer_cannot_be_sent(pieces: int) -> None:
+    io = Server()
+
+    @io.engine.on("headers")
+    def headers(found: dict[str, str], request: Any) -> None:
+        found["x-name"] = "\u20ac"
+
+    async with serving(io) as port:
+        for _ in range(3):
+            await exchange(port, upgrade(), pieces)
+        await until(lambda: not web_server(io).server_state.connections)
+
+
+@needs_lane
+@pytest.mark.parametrize("event", ["initial_headers", "connection"])
+async def test_a_listener_that_is_cancelled_closes_its_connection_once(
+    event: str, taken: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another thread may have the number of the descriptor again at once."""
+    io = Server()
+
+    @io.engine.on(event)
+    def listener(*_: object) -> None:
+        raise asyncio.CancelledError("of something else")
+
+    told: list[BaseException | None] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, about: told.append(about.get("exception")))
+    closed: list[int] = []
+    real = os.close
+
+    def close(fd: int) -> None:
+        closed.append(fd)
+        real(fd)
+
+    async with serving(io) as port:
+        monkeypatch.setattr(os, "close", close)
+        assert b"websocket" not in await exchange(port, upgrade())
+        monkeypatch.undo()
+        await until(lambda: not web_server(io).server_state.connections)
+    assert [str(each) for each in told] == ["of something else"]
+    assert len(closed) == len(set(closed))
+
+
+async def test_sockets_of_somebodys_own_stay_open() -> None:
+    urls: list[str] = []
+    config = uvicorn.make_config(Server().asgi(), "127.0.0.1", 0, access_log=False)
+    server = uvicorn.Server(config, urls.extend)
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        task = asyncio.create_task(server.serve(sockets=[sock]))
+        await until(lambda: bool(urls))
+        assert urls == [f"http://127.0.0.1:{sock.getsockname()[1]}"]
+        assert (await exchange(sock.getsockname()[1], upgrade() + CLOSING)).startswith(b"HTTP/1.1 101 ")
+        assert sock.fileno() >= 0
+        server.should_exit = True
+        await task
 
 
 @needs_lane

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from socketeer.messaging.handlers import Ack
 from tests.messaging.calling import Table
 from tests.support.inprocess import soon
+
+
+class Point(NamedTuple):
+    x: int
+    y: int
+
 
 # --- what a handler returns ---------------------------------------------------------------------
 
@@ -24,6 +30,7 @@ from tests.support.inprocess import soon
         (False, "430[false]"),
         ([1, 2], "430[[1,2]]"),
         ((1, 2), "430[1,2]"),
+        (Point(1, 2), "430[1,2]"),
         ((), "430[]"),
         ((None,), "430[null]"),
         ({"a": {"b": None}}, '430[{"a":{"b":null}}]'),
@@ -41,8 +48,11 @@ async def test_what_is_returned_is_the_acknowledgement(result: Any, wire: str) -
     table.socket.on("plain", lambda: result)
     table.socket.on("async", at_once)
     table.socket.on("later", later)
+    table.socket.on("several", lambda: result)
+    table.socket.on("several", lambda: None)
     assert table.client.asks('420["plain"]') == [wire]
     assert table.client.asks('420["async"]') == [wire]
+    assert table.client.asks('420["several"]') == [wire]
     assert table.client.asks('420["later"]') == []
     await table.client.hears(wire)
 

@@ -129,8 +129,12 @@ if BUILT or TYPE_CHECKING:
         except BaseException:
             connections.discard(carrier)
             raise
-        _begin(carrier, ready)
-        carrier.flush()  # the answer and the session's first packet in one
+        try:
+            ready(carrier)
+            carrier.flush()  # the answer and the session's first packet in one
+        except BaseException:
+            carrier.abort()
+            raise
 
     def _lane_carrier(options: EngineOptions, its_lane: Lane, connections: set[Any]) -> TakenOverLane:
         size, limits, backpressure = options.max_http_buffer_size, options.limits, options.backpressure
@@ -209,6 +213,9 @@ class HandOver:
             self._connections.discard(carrier)
             log.warning("a connection stays on picows: %s", error)
             return None
+        except BaseException:
+            self._connections.discard(carrier)
+            raise
         return carrier
 
 

@@ -33,18 +33,25 @@ _lines: dict[str, tuple[str, str]] = {}
 _MAX_LINES_KNOWN: Final = 512
 _LONGEST_KNOWN: Final = 512
 _KEY_NAME: Final = "sec-websocket-key"
-#: What each client has for itself, and what is nobody else's business.
-_ITS_OWN: Final = frozenset(
+#: What each client has for itself, or each request, and what is nobody else's business.
+_SECRET: Final = frozenset(
     {
         "authorization",
-        "content-length",
+        "cf-connecting-ip",
+        "cf-ray",
         "cookie",
+        "forwarded",
         "proxy-authorization",
-        _KEY_NAME,
+        "traceparent",
+        "true-client-ip",
+        "x-api-key",
+        "x-auth-token",
         "x-forwarded-for",
+        "x-real-ip",
+        "x-request-id",
     }
 )
-_SECRET = _ITS_OWN - {"content-length", _KEY_NAME}
+_ITS_OWN: Final = _SECRET | {"content-length", _KEY_NAME}
 
 #: Whole blocks of header lines: clients of one kind send the same to one site. Of WebSocket handshakes all but the key.
 _blocks: dict[bytes, Fields] = {}
@@ -264,7 +271,7 @@ def _read_block(block: bytes) -> Fields | None:
 
 def _learn_block(block: bytes) -> Fields | None:
     fields = _read_fields(block)
-    if fields is not None and _may_be_known(fields, block):
+    if fields is not None and not fields.upgrade and _may_be_known(fields, block):
         if len(_blocks) >= _MAX_BLOCKS:
             _blocks.clear()
         _blocks[block] = fields

@@ -20,7 +20,7 @@ import uvicorn
 
 from socketeer.engine.carriers.choice import carrier_name
 from socketeer.integrations.asgi import CLOSERS
-from socketeer.integrations.uvicorn_accept import accept_directly
+from socketeer.integrations.uvicorn_accept import accept_directly, to_listen_on
 from socketeer.integrations.uvicorn_http import HttpProtocol
 from socketeer.integrations.uvicorn_websocket import WebSocketProtocol
 
@@ -39,7 +39,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: Any = None) -> None:
         """As uvicorn's; then the addresses are known."""
         self.lifespan.state[CLOSERS] = self._closers
-        await super().startup(sockets)
+        await super().startup(to_listen_on(sockets))
         if self.started:
             self.servers = accept_directly(self.servers, self.config, self.server_state, self.lifespan.state)
             self._on_listening(self._urls())

@@ -23,9 +23,10 @@ from typing import TYPE_CHECKING, Any, Final
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from socketeer.engine.at_once import Admitted
 from socketeer.engine.carriers.lane import BUILT
-from socketeer.integrations.request_head import HeadReader
-from socketeer.integrations.uvicorn_direct import Address, Direct, Peer
+from socketeer.integrations.request_head import HeadReader, RequestHead
+from socketeer.integrations.uvicorn_direct import Address, Direct, DirectRequest, Peer
 from socketeer.integrations.uvicorn_http import HttpProtocol
 from socketeer.integrations.uvicorn_site import site_of
 from socketeer.integrations.uvicorn_websocket import let_in
@@ -50,6 +51,11 @@ SILENT: Final = 1
 _GO_ON: Final = frozenset({errno.ECONNABORTED, errno.EINTR, errno.EPERM, errno.EPROTO})
 
 _MARK: Final = b"transport=websocket"
+
+
+def to_listen_on(sockets: list[socket.socket] | None) -> list[socket.socket] | None:
+    """The sockets that the loop's servers are to have: copies, for these are closed where we accept ourselves."""
+    return sockets if sockets is None or not BUILT else [each.dup() for each in sockets]
 
 
 def accept_directly(
@@ -100,35 +106,26 @@ class Door:
     def enter(self, fd: int, client: Address, seen: bytes, kind: Callable[..., socket.socket]) -> None:
         """Take a connection over; ``seen`` is the beginning of what has come, which is still unread."""
         direct = self._direct
-        if _MARK in seen and not direct.engine.middlewares:
-            try:
-                shaken = direct.context().run(self._shake, fd, client, seen)
-            except BaseException:
-                os.close(fd)
-                raise
-            if shaken:
-                return
+        may_be_ours = _MARK in seen and not direct.engine.middlewares
+        if may_be_ours and direct.context().run(self._shake, fd, client, seen):
+            return
         sock = kind(fileno=fd)
         self._go_on(self._loop.connect_accepted_socket(self._protocol, sock), sock)
 
     def _shake(self, fd: int, client: Address, seen: bytes) -> bool:
-        """Answer an ordinary handshake that is let in; False has done nothing."""
+        """Answer an ordinary handshake that is let in; False has done nothing. Where it fails, the descriptor is closed."""
         direct = self._direct
-        head = HeadReader(direct.target).read(seen)
-        if head is None or not head.fields.upgrade:
-            return False
-        fields = head.fields.headers
-        accept = lane.accept_of(fields["sec-websocket-key"])
-        if accept is None:
-            return False
-        request = direct.request(head, Peer(client, secure=False), None)
-        admitted = let_in(direct, request)
-        if admitted is None:
-            return False
-        direct.asked_for(self._app_state)
-        session, cors = admitted
-        _lane.skip(fd, head.body)
         try:
+            guest = self._let_in(client, seen)
+        except BaseException:
+            os.close(fd)
+            raise
+        if guest is None:
+            return False
+        head, accept, request, (session, cors) = guest
+        fields = head.fields.headers
+        _lane.skip(fd, head.body)
+        try:  # from here on it is not ours to close
             take_accepted(
                 fd,
                 self._lane,
@@ -141,6 +138,24 @@ class Door:
         except Exception:
             log.exception("a WebSocket handshake has failed")
         return True
+
+    def _let_in(
+        self, client: Address, seen: bytes
+    ) -> tuple[RequestHead, bytes, DirectRequest, Admitted] | None:
+        """The handshake, what its key is answered with, and who may come in; None where it is for the loop to see."""
+        direct = self._direct
+        head = HeadReader(direct.target).read(seen)
+        if head is None or not head.fields.upgrade:
+            return None
+        accept = lane.accept_of(head.fields.headers["sec-websocket-key"])
+        if accept is None:
+            return None
+        request = direct.request(head, Peer(client, secure=False), None)
+        admitted = let_in(direct, request)
+        if admitted is None:
+            return None
+        direct.asked_for(self._app_state)
+        return head, accept, request, admitted
 
     def _go_on(self, opening: Coroutine[Any, Any, Any], sock: socket.socket, _: object = None) -> None:
         """Go on with a transport's opening, which waits once, for its future: a task would cost more than all of it."""

@@ -2,7 +2,7 @@ from socketeer.messaging.handlers cimport Handler
 
 cdef object log, _NO_ACK, start, CoroutineType
 
-cpdef tuple pack(result)
+cpdef pack(result)
 
 cdef class _AckSender:
     cdef object _socket, _id

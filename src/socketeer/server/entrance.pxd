@@ -9,4 +9,4 @@ cdef class Entrance:
     cdef public double _patience
     cdef public Patience _idle
 
-    cdef _connect(self, Connection connection, str nsp, data)
+    cdef _connect(self, Connection connection, nsp, data)
