@@ -25,6 +25,9 @@ import os, signal, sys, threading, time
 from socketeer import BlockingClient, SocketDisconnected, UsageError
 url, transport = sys.argv[1:]
 
+def say(*words):
+    sys.stdout.write(" ".join(words) + "\\n")  # in one piece: two threads may speak at once
+
 def told_of_the_end(call, *args):
     try:
         call(*args)
@@ -173,13 +176,13 @@ def test_a_server_that_stands_still_holds_the_end_up_for_a_moment_only(transport
 def test_ctrl_c_ends_the_waiting_and_the_client_goes_on(official: Running) -> None:
     source = """
         client = BlockingClient(url, transports=[transport]).connect()
-        client.on_any_outgoing(lambda event: print("sent", event, flush=True))
+        client.on_any_outgoing(lambda event: say("sent", event))
 
         def interrupted(call, *args):
             try:
                 call(*args)
             except KeyboardInterrupt:
-                print("interrupted", call.__name__, client.emit_with_ack("ack", "still there"), flush=True)
+                say("interrupted", call.__name__, client.emit_with_ack("ack", "still there"))
 
         interrupted(client.emit_with_ack, "silent")
         threading.Timer(0.1, lambda: print("waits", flush=True)).start()
@@ -222,7 +225,7 @@ def test_ctrl_c_while_a_with_block_connects_leaves_nothing_behind() -> None:
 def test_ctrl_c_that_nobody_catches_ends_the_program(official: Running) -> None:
     source = """
         with BlockingClient(url, transports=[transport]) as client:
-            client.on_any_outgoing(lambda event: print("sent", event, flush=True))
+            client.on_any_outgoing(lambda event: say("sent", event))
             client.emit("echo")
             client.wait()
     """
