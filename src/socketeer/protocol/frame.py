@@ -115,7 +115,10 @@ class Message(msgspec.Struct, gc=False, eq=False):
             else:
                 framed = text_frame(text)
             if self.attachments:
-                framed = b"".join([framed if text else b"", *map(binary_frame, self.attachments)])
+                parts = [framed] if text else []
+                for each in self.attachments:
+                    parts += (_header(_BINARY, len(each)), each)
+                framed = b"".join(parts)  # so large ones are copied once
             self.framed = framed
         return framed
 
