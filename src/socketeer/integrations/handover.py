@@ -126,14 +126,11 @@ if BUILT or TYPE_CHECKING:
         carrier = _lane_carrier(options, its_lane, connections)
         try:
             lane.enter(fd, carrier, accept, headers)
-        except BaseException:
-            connections.discard(carrier)
-            raise
-        try:
             ready(carrier)
             carrier.flush()  # the answer and the session's first packet in one
         except BaseException:
-            carrier.abort()
+            carrier.abort()  # nothing to do where it has not been entered
+            connections.discard(carrier)
             raise
 
     def _lane_carrier(options: EngineOptions, its_lane: Lane, connections: set[Any]) -> TakenOverLane:
